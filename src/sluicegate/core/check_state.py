@@ -1,0 +1,32 @@
+"""Step 2: has this token been revoked? Where fail-open and fail-closed live."""
+
+from enum import Enum
+
+from sluicegate.core.claims import Identifiers
+from sluicegate.core.flow import Flow, ask
+from sluicegate.core.policy import Policy
+from sluicegate.core.revocation import Revocation, strongest
+from sluicegate.errors import StateUnavailable
+
+
+class Unknown(Enum):
+    """What is known when the store did not answer."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
+
+
+def check_state(identifiers: Identifiers, policy: Policy) -> Flow[Revocation | Unknown | None]:
+    """Ask once, about every identifier together. None: it stands in no list."""
+    if policy.state == "none":
+        return None
+    try:
+        hits = yield from ask(identifiers.question)
+    except StateUnavailable:
+        return UNKNOWN
+    if not hits:
+        return None
+    found = strongest(hits, identifiers.issued_at, policy.layout)
+    return None if found is None else found[1]

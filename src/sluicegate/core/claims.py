@@ -1,0 +1,241 @@
+"""What a verified token says: times, issuer, audience, user, scopes; and the rules over them (RFC 7519, 4.1)."""
+
+import math
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, cast
+
+import msgspec
+
+from sluicegate.core.decision import NO_META, Identity, Reason
+from sluicegate.core.flow import FindRevocation
+from sluicegate.core.policy import ClaimNames, Policy, Requirement
+from sluicegate.core.revocation import Kind, Selector, is_identifier, keys_of
+from sluicegate.core.token import Peeked
+
+LATEST_DATE = 253402300799
+"""31 December 9999: a later `exp` is no date that anybody meant."""
+
+_SCOPE_CLAIMS = ("scope", "scp", "permissions")
+_MISSING = object()
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class MalformedClaim(ValueError):  # noqa: N818 - names what it is; stays inside the core
+    """A registered claim has a type or value that RFC 7519 does not allow."""
+
+
+class Identifiers(msgspec.Struct, frozen=True):
+    """What a token can be revoked by, taken from its claims before anyone vouches for them."""
+
+    question: FindRevocation
+    jti: str | None
+    issued_at: float | None
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that a verifier vouches for: what is kept of it, and nothing that it did not sign.
+
+    Made only by verifiers. `key` is what it was verified with, so that a withdrawn key takes its tokens along.
+    """
+
+    identity: Identity | None
+    identifiers: Identifiers
+    issuer: str | None
+    audiences: tuple[str, ...]
+    not_before: float
+    """The later of `nbf` and `iat`: neither may lie ahead."""
+    expires_at: float | None
+    payload: bytes
+    """The claims as they were signed: parsed, they would take ten times the memory in the cache."""
+    key: object = None
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """Every claim, parsed anew: nobody can change them for another request."""
+        return _decode(self.payload)
+
+
+def identify(peeked: Peeked, policy: Policy) -> Identifiers:
+    """Collect what this token can be revoked by.
+
+    Raises `MalformedClaim` for identifiers of a type or form that could name something else in the store.
+    """
+    claims = peeked.claims
+    jti = claims.get("jti")
+    if jti is not None and not (isinstance(jti, str) and policy.layout.is_jti(jti)):
+        msg = "its jti is no short string, or could name something else in the store"
+        raise MalformedClaim(msg)
+    selectors = [Selector(Kind.JTI, jti)] if jti is not None else []
+    issuer = claims.get("iss")
+    if issuer is not None and not isinstance(issuer, str):
+        msg = "its iss is no string"
+        raise MalformedClaim(msg)
+    named = (
+        (Kind.SUB, claims.get("sub")),
+        (Kind.SID, claims.get("sid")),
+        (Kind.CLIENT, claims.get("azp")),
+        (Kind.CLIENT, claims.get("client_id")),
+        (Kind.KID, peeked.header.kid),
+        (Kind.ISS, issuer),
+    )
+    for kind, value in named:
+        if value is None or value == "":
+            continue
+        text = str(value) if type(value) is int else value
+        if not (isinstance(text, str) and is_identifier(text)):
+            msg = f"its {kind} is no short string or whole number"
+            raise MalformedClaim(msg)
+        selectors.append(Selector(kind, text))
+    selectors.append(Selector(Kind.TOKEN, peeked.digest.hex()))
+    keys = keys_of(policy.layout, dict.fromkeys(selectors))
+    return Identifiers(FindRevocation(keys), jti, date(claims, "iat"))
+
+
+def date(claims: Mapping[str, Any], name: str) -> float | None:
+    """Return a NumericDate in seconds, None where absent.
+
+    Raises `MalformedClaim` for anything but a finite number within the calendar: a boolean, a string, `1e300`.
+    """
+    value = claims.get(name, _MISSING)
+    if value is _MISSING:
+        return None
+    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > LATEST_DATE:
+        msg = f"its {name} is no date"
+        raise MalformedClaim(msg)
+    return float(value)
+
+
+def read(peeked: Peeked, identifiers: Identifiers, names: ClaimNames, *, key: object) -> dict[str, Any]:
+    """Read claims that a verifier vouches for into the fields of `Verified`.
+
+    Raises `MalformedClaim` for a registered claim of a wrong type.
+    """
+    claims = peeked.claims
+    expires_at = date(claims, "exp")
+    not_before = max(date(claims, "nbf") or -math.inf, identifiers.issued_at or -math.inf)
+    audience = claims.get("aud", ())
+    audiences = (audience,) if isinstance(audience, str) else audience
+    if not isinstance(audiences, list | tuple) or not all(isinstance(item, str) for item in audiences):
+        msg = "its aud is neither a string nor a list of strings"
+        raise MalformedClaim(msg)
+    issuer = claims.get("iss")
+    user = _user(claims, names.user)
+    identity = None
+    if user is not None:
+        identity = Identity(
+            id=user,
+            jti=identifiers.jti,
+            issuer=issuer,
+            scopes=_scopes(claims),
+            meta=_meta(claims, names.meta),
+            expires_at=expires_at,
+        )
+    return {
+        "identity": identity,
+        "identifiers": identifiers,
+        "issuer": issuer,
+        "audiences": tuple(audiences),
+        "not_before": not_before,
+        "expires_at": expires_at,
+        "payload": peeked.payload,
+        "key": key,
+    }
+
+
+def check(verified: Verified, policy: Policy, now: float) -> Reason | None:
+    """Apply the operator's rules to a verified token; they run again each time it is used.
+
+    Returns why it is refused, or None when every rule holds.
+    """
+    expires_at = verified.expires_at
+    if expires_at is None:
+        if policy.require_exp:
+            return Reason.EXPIRY_MISSING
+    elif expires_at <= now - policy.leeway:
+        return Reason.EXPIRED
+    if verified.not_before > now + policy.leeway:
+        return Reason.NOT_YET_VALID
+    if policy.issuers and verified.issuer not in policy.issuers:
+        return Reason.ISSUER
+    if policy.audiences and policy.audiences.isdisjoint(verified.audiences):
+        return Reason.AUDIENCE
+    return Reason.USER_CLAIM if verified.identity is None else None
+
+
+def unmet(verified: Verified, identity: Identity, requirement: Requirement) -> Reason | None:
+    """Return what of a route's requirement a genuine token does not meet, or None."""
+    if not requirement.scopes.issubset(identity.scopes):
+        return Reason.SCOPE
+    claims = verified.claims if requirement.claims else {}
+    for path, allowed in requirement.claims:
+        value = find(claims, path)
+        held = value if isinstance(value, list) else (value,)
+        # `type` too: JSON's true and 1 are equal in Python and nowhere else
+        if not any(type(one) is type(other) and one == other for one in held for other in allowed):
+            return Reason.CLAIM
+    return None
+
+
+def text(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Write a claim's value as the text that headers and templates show.
+
+    Strings stand as they are, numbers exactly, a list of plain values joined by commas; whatever that would blur
+    is compact JSON.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple | list):
+        parts = [text(item) for item in value]
+        plain = all(isinstance(item, str | int | float) for item in value)
+        if plain and not any("," in part for part in parts):
+            return ",".join(parts)
+    return msgspec.json.encode(value, enc_hook=dict).decode()
+
+
+def find(claims: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the claim of this name, or the one reached by its dotted path; None where there is none.
+
+    The name as a whole goes first: names like `https://example.com/role` hold dots of their own.
+    """
+    value: Any = claims.get(path, _MISSING)
+    if value is _MISSING and "." in path:
+        value = claims
+        for step in path.split("."):
+            value = value.get(step, _MISSING) if isinstance(value, Mapping) else _MISSING
+    return None if value is _MISSING else value
+
+
+def _user(claims: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    for name in names:
+        value = find(claims, name)
+        if isinstance(value, str | int | float | list) and not isinstance(value, bool):
+            found = text(value)
+            # An id stands in headers, logs and selectors: it obeys the rule of identifiers. Blank is empty.
+            if found.strip() and is_identifier(found):
+                return found
+    return None
+
+
+def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for name in _SCOPE_CLAIMS:
+        value = claims.get(name)
+        items = value.split(" ") if isinstance(value, str) else value if isinstance(value, list) else ()
+        found |= dict.fromkeys(item for item in items if isinstance(item, str) and item)
+    return tuple(found)
+
+
+def _meta(claims: Mapping[str, Any], pairs: Iterable[tuple[str, str]]) -> Mapping[str, Any]:
+    meta = {name: _freeze(value) for path, name in pairs if (value := find(claims, path)) is not None}
+    return MappingProxyType(meta) if meta else NO_META
+
+
+def _freeze(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Make a JSON value unchangeable: an identity is shared by every request of its token."""
+    if isinstance(value, list):
+        return tuple(_freeze(item) for item in value)
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return MappingProxyType({name: _freeze(item) for name, item in fields.items()})
+    return value

@@ -1,0 +1,112 @@
+"""Step 4: THE decision. The only place where one is made, and the only maker of `Admit`.
+
+Each credential is judged whole: the token whose state was asked is the token that is verified, and the identity
+comes from it alone. A junk token beside it can add nothing and hide nothing.
+"""
+
+from sluicegate.core.check_state import UNKNOWN, check_state
+from sluicegate.core.claims import MalformedClaim, Verified, check, identify, unmet
+from sluicegate.core.decision import Admit, Decision, Reason, Refuse
+from sluicegate.core.extract import TooMuch, extract
+from sluicegate.core.flow import Flow
+from sluicegate.core.policy import Policy
+from sluicegate.core.request import Credential, Request
+from sluicegate.core.revocation import Revocation
+from sluicegate.core.token import MalformedToken, Peeked, digest, peek
+from sluicegate.core.verify import Verifier
+
+
+def decide(request: Request, policy: Policy, verifier: Verifier, now: float) -> Flow[Decision]:
+    """Decide about one request, at `now` seconds since the epoch.
+
+    A generator: it yields questions and is sent their answers (see `flow`).
+    """
+    decision = yield from _decide(request, policy, verifier, now)
+    if policy.auth == "off" and isinstance(decision, Refuse):
+        return Admit()
+    return decision
+
+
+def _decide(request: Request, policy: Policy, verifier: Verifier, now: float) -> Flow[Decision]:
+    try:
+        credentials = extract(request, policy.sources)
+    except TooMuch as much:
+        return Refuse(reason=Reason.MALFORMED, detail=str(much))
+    if not credentials:
+        # an anonymous caller meets no requirement, so a route that has one refuses even where tokens are optional
+        if policy.auth == "optional" and not policy.requirement:
+            return Admit()
+        return Refuse(reason=Reason.MISSING)
+    if len(credentials) > 1 and policy.multiple_tokens == "refuse":
+        return Refuse(reason=Reason.MULTIPLE_TOKENS, detail=f"{len(credentials)} different tokens in one request")
+    furthest: Refuse | None = None
+    store_silent = False
+    for credential in credentials:
+        decision = yield from _judge(credential, request, policy, verifier, now, store_silent=store_silent)
+        if isinstance(decision, Admit):
+            return decision
+        if furthest is None or decision.stage > furthest.stage:
+            furthest = decision
+        store_silent = store_silent or decision.state_unknown
+    return furthest or Refuse(reason=Reason.MISSING)
+
+
+def _judge(
+    credential: Credential,
+    request: Request,
+    policy: Policy,
+    verifier: Verifier,
+    now: float,
+    *,
+    store_silent: bool,
+) -> Flow[Admit | Refuse]:
+    """Judge one credential from its bytes to its claims.
+
+    A store that was silent once is not asked again: one deadline a request, however many tokens it carries.
+    """
+    fingerprint = digest(credential.token)
+    recalled = verifier.recall(fingerprint, request, now)
+    peeked: Peeked | None = None
+    if recalled is not None:
+        identifiers = recalled.identifiers
+    else:
+        try:
+            peeked = peek(credential.token, fingerprint)
+            identifiers = identify(peeked, policy)
+        except (MalformedToken, MalformedClaim) as malformed:
+            return Refuse(reason=Reason.MALFORMED, detail=str(malformed), source=credential.source)
+    if identifiers.jti is None and policy.require_jti and policy.state != "none":
+        return Refuse(reason=Reason.JTI_MISSING, source=credential.source)
+
+    # before the signature: a revoked token must cost the store one question, whatever its verifier costs
+    state = UNKNOWN if store_silent else (yield from check_state(identifiers, policy))
+    unknown = state is UNKNOWN
+    if unknown and policy.state == "refuse":
+        return Refuse(reason=Reason.STATE_UNAVAILABLE, source=credential.source, state_unknown=True)
+    revocation = state if isinstance(state, Revocation) else None
+    verified: Verified | Reason
+    if peeked is None:
+        verified = recalled or Reason.SIGNATURE
+    elif revocation is None:
+        verified = yield from verifier.verify(peeked, identifiers, request, now)
+    else:
+        verified = yield from verifier.prove(peeked, identifiers, now)
+    if not isinstance(verified, Verified):
+        return Refuse(reason=verified, source=credential.source, state_unknown=unknown)
+
+    # from here on the token is genuine, and its bearer may learn what became of it
+    failed = check(verified, policy, now) if revocation is None else Reason.REVOKED
+    identity = verified.identity
+    if failed is None and identity is not None and policy.requirement:
+        failed = unmet(verified, identity, policy.requirement)
+    if failed is not None or identity is None:
+        return Refuse(
+            reason=failed or Reason.USER_CLAIM,
+            detail="" if revocation is None else revocation.reason,
+            source=credential.source,
+            jti=identifiers.jti,
+            subject=None if identity is None else identity.id,
+            needed=tuple(sorted(policy.requirement.scopes)),
+            state_unknown=unknown,
+        )
+    return Admit(identity=identity, source=credential.source, state_unknown=unknown)

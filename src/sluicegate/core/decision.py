@@ -1,0 +1,97 @@
+"""What a decision says: admit with an identity, or refuse with a reason. Made in `decide`, nowhere else."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from sluicegate.core.request import Source
+
+NO_META: Mapping[str, Any] = MappingProxyType({})
+
+
+class Reason(StrEnum):
+    """Why a request was refused: one stable word, in bodies, logs and metrics.
+
+    The order is how far a credential got. When several are refused, the one that got furthest is reported, so a
+    junk token beside a revoked one cannot hide that it was revoked.
+    """
+
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    MULTIPLE_TOKENS = "multiple_tokens"
+    ALGORITHM = "algorithm"
+    JTI_MISSING = "jti_missing"
+    UNKNOWN_KEY = "unknown_key"
+    SIGNATURE = "signature"
+    DENIED = "denied"
+    EXPIRY_MISSING = "expiry_missing"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    ISSUER = "issuer"
+    AUDIENCE = "audience"
+    USER_CLAIM = "user_claim"
+    REVOKED = "revoked"
+    SCOPE = "scope"
+    CLAIM = "claim"
+    TOPIC = "topic"
+    VERIFICATION_RATE = "verification_rate"
+    BREAKER_OPEN = "breaker_open"
+    WEBHOOK_UNAVAILABLE = "webhook_unavailable"
+    STATE_UNAVAILABLE = "state_unavailable"
+    RATE_LIMITED = "rate_limited"
+
+
+_STAGE = {reason: stage for stage, reason in enumerate(Reason)}
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is let in, built from the verified token only.
+
+    `expires_at` is in seconds since the epoch, None when the token never expires. `meta` holds the claims that
+    `meta_claims` names, as JSON values; arrays are tuples.
+    """
+
+    id: str
+    jti: str | None = None
+    issuer: str | None = None
+    scopes: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = NO_META
+    expires_at: float | None = None
+
+
+class Admit(msgspec.Struct, frozen=True, kw_only=True):
+    """Let it through. `identity` is None for an anonymous request where the route allows that.
+
+    `state_unknown`: the store was out of reach and the operator chose to admit (`fail_open`).
+    """
+
+    identity: Identity | None = None
+    source: Source | None = None
+    state_unknown: bool = False
+
+
+class Refuse(msgspec.Struct, frozen=True, kw_only=True):
+    """Do not let it through, and why.
+
+    `detail` is for the log and `explain`, never for the caller. `jti` and `subject` are set only when the token
+    is genuine. `needed` names the scopes that a 403 challenge shows (RFC 6750, 3).
+    """
+
+    reason: Reason
+    detail: str = ""
+    source: Source | None = None
+    jti: str | None = None
+    subject: str | None = None
+    needed: tuple[str, ...] = ()
+    state_unknown: bool = False
+
+    @property
+    def stage(self) -> int:
+        """How far the credential got; compared between credentials of one request."""
+        return _STAGE[self.reason]
+
+
+Decision = Admit | Refuse

@@ -1,0 +1,116 @@
+"""Step 1: the credentials of a request, in the operator's order: query, then header, then cookie."""
+
+import re
+from collections.abc import Iterator
+
+from sluicegate.core.policy import Sources
+from sluicegate.core.request import Credential, Request, Source
+from sluicegate.core.token import MAX_TOKEN_BYTES
+
+MAX_CREDENTIALS = 8
+
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+_SCHEMED = frozenset({b"authorization", b"proxy-authorization"})
+_Found = tuple[int, bytes, Source]
+
+
+class TooMuch(ValueError):  # noqa: N818 - names what it is; stays inside the core
+    """More credentials, or a longer one, than any honest client sends."""
+
+
+def extract(request: Request, sources: Sources) -> tuple[Credential, ...]:
+    """Return each different token once, where it stood first.
+
+    Raises `TooMuch` past 8 credentials, or 8 KiB in one of them.
+    """
+    found: list[_Found] = []
+    if request.query and sources.by_query:
+        found += sorted(_from_query(request.query, sources), key=_rank)
+    found += sorted(_from_headers(request, sources), key=_rank)
+    if not found:
+        return ()
+    first: dict[bytes, Source] = {}
+    for _, token, source in found:
+        if len(token) > MAX_TOKEN_BYTES:
+            msg = f"a credential is longer than {MAX_TOKEN_BYTES} bytes"
+            raise TooMuch(msg)
+        first.setdefault(token, source)
+    if len(first) > MAX_CREDENTIALS:
+        msg = f"there are more than {MAX_CREDENTIALS} credentials"
+        raise TooMuch(msg)
+    return tuple(Credential(token, source) for token, source in first.items())
+
+
+def _rank(found: _Found) -> int:
+    return found[0]
+
+
+def _from_query(query: bytes, sources: Sources) -> Iterator[_Found]:
+    table = sources.by_query
+    for pair in query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        # names are decoded too: `%74oken` is `token` to whatever stands behind us
+        place = table.get(_unquote(name))
+        if place is not None:
+            token = _bare(_unquote(value))
+            if token:
+                yield place[0], token, place[1]
+
+
+def _from_headers(request: Request, sources: Sources) -> Iterator[_Found]:
+    table = sources.by_header
+    cookies = len(table)  # cookies rank behind every header
+    for name, value in request.headers:
+        place = table.get(name)
+        if place is not None:
+            rank, source = place
+            tokens = _schemed(value) if name in _SCHEMED else map(_bare, value.split(b","))
+            for token in tokens:
+                if token:
+                    yield rank, token, source
+        elif name == b"cookie" and sources.by_cookie:
+            for found_rank, token, source in _from_cookies(value, sources):
+                yield cookies + found_rank, token, source
+
+
+def _from_cookies(value: bytes, sources: Sources) -> Iterator[_Found]:
+    # RFC 6265 keeps commas out of cookies; servers that fold repeated fields join them with one
+    for pair in value.replace(b",", b";").split(b";"):
+        name, _, token = pair.partition(b"=")
+        place = sources.by_cookie.get(name.strip())
+        if place is not None:
+            token = _bare(token.strip().strip(b'"'))
+            if token:
+                yield place[0], token, place[1]
+
+
+def _unquote(text: bytes) -> bytes:
+    """Decode a form-encoded name or value (WHATWG URL, 5.1)."""
+    spaced = text.replace(b"+", b" ")
+    return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), spaced) if b"%" in spaced else spaced
+
+
+def _schemed(value: bytes) -> Iterator[bytes]:
+    """Split an `Authorization` value: Bearer (RFC 6750, 2.1) or a bare token; other schemes are no credentials.
+
+    WSGI servers fold repeated fields into one with commas, which no compact token holds, so each shape of the gate
+    splits there. A parameter of another scheme (`Digest a=b, c=d`) is no bare token.
+    """
+    foreign = False
+    for part in value.split(b","):
+        stripped = part.strip(b" \t")
+        scheme, space, rest = stripped.partition(b" ")
+        if space:
+            foreign = scheme.lower() != b"bearer"
+            if not foreign:
+                yield rest.strip(b" \t")
+        elif not foreign and stripped.lower() != b"bearer":
+            yield stripped
+
+
+def _bare(value: bytes) -> bytes:
+    """Strip white space around a token, and a `Bearer ` before it."""
+    stripped = value.strip(b" \t")
+    if stripped[:7].lower() == b"bearer ":
+        return stripped[7:].strip(b" \t")
+    return stripped

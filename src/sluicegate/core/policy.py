@@ -1,0 +1,85 @@
+"""The operator's choices, frozen at start. The constructor thinks, the decision compares."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from sluicegate.core.request import Source, SourceKind
+from sluicegate.core.revocation import KeyLayout
+
+SourceTable = Mapping[bytes, tuple[int, Source]]
+
+
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """Where tokens are looked for. An empty tuple really means nowhere.
+
+    The names as configured are turned into tables once: name as it arrives, to its rank and what the log calls it.
+    """
+
+    query: tuple[str, ...] = ("api_key", "access_token", "token")
+    header: tuple[str, ...] = ("Authorization", "X-API-Key", "X-Api-Token")
+    cookies: tuple[str, ...] = ("session_token",)
+    by_query: SourceTable = {}
+    by_header: SourceTable = {}
+    by_cookie: SourceTable = {}
+
+    def __post_init__(self) -> None:
+        """Build the tables."""
+        lower = tuple(name.lower() for name in self.header)
+        force = msgspec.structs.force_setattr
+        force(self, "by_query", _table("query", self.query, self.query))
+        force(self, "by_header", _table("header", lower, self.header))
+        force(self, "by_cookie", _table("cookie", self.cookies, self.cookies))
+
+
+def _table(kind: SourceKind, arriving: tuple[str, ...], names: tuple[str, ...]) -> SourceTable:
+    pairs = zip(arriving, names, strict=True)
+    return {key.encode(): (rank, Source(kind, name)) for rank, (key, name) in enumerate(pairs)}
+
+
+class ClaimNames(msgspec.Struct, frozen=True, kw_only=True):
+    """Which claims of a verified token are used.
+
+    `user`: the first that is present and not empty is the identity's id. `meta`: pairs of a claim's path and the
+    name it gets.
+    """
+
+    user: tuple[str, ...] = ("sub",)
+    meta: tuple[tuple[str, str], ...] = ()
+
+
+class Requirement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a route asks of a genuine token: all of the scopes, and for each claim one of the values."""
+
+    scopes: frozenset[str] = frozenset()
+    claims: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is asked at all."""
+        return bool(self.scopes or self.claims)
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a decision depends on but the request, the verifier and the clock.
+
+    `state`: what to do about the revocation store. "none" asks nothing; "refuse" and "admit" say what follows
+    when it cannot answer. `auth`: "required"; "optional" lets a request without a token in as anonymous; "off" lets
+    everything in. `leeway` is in seconds.
+    """
+
+    sources: Sources = Sources()
+    layout: KeyLayout = KeyLayout()
+    state: Literal["none", "refuse", "admit"] = "refuse"
+    auth: Literal["required", "optional", "off"] = "required"
+    multiple_tokens: Literal["first_valid", "refuse"] = "first_valid"
+    require_jti: bool = True
+    require_exp: bool = False
+    leeway: float = 0.0
+    issuers: frozenset[str] = frozenset()
+    audiences: frozenset[str] = frozenset()
+    requirement: Requirement = Requirement()
+
+    def with_route(self, *, auth: Literal["required", "optional"] = "required", requirement: Requirement) -> "Policy":
+        """Return this policy as one route has it. A gate that is off stays off."""
+        return msgspec.structs.replace(self, auth=self.auth if self.auth == "off" else auth, requirement=requirement)

@@ -1,0 +1,146 @@
+"""Step 3: is the token genuine? The `Verifier` protocol, and verification with local keys."""
+
+from typing import Final, Protocol
+
+from sluicegate.core.algorithms import ALGORITHMS
+from sluicegate.core.claims import Identifiers, MalformedClaim, Verified, read
+from sluicegate.core.decision import Reason
+from sluicegate.core.flow import Flow
+from sluicegate.core.keys import Key
+from sluicegate.core.policy import ClaimNames
+from sluicegate.core.request import Request
+from sluicegate.core.token import Peeked
+
+
+class Verifier(Protocol):
+    """Vouches for tokens, or says why not."""
+
+    def recall(self, digest: bytes, request: Request, now: float) -> Verified | None:
+        """Return an earlier verdict on the token with this SHA-256 that still stands. Rules run on it again."""
+        ...
+
+    def verify(self, peeked: Peeked, identifiers: Identifiers, request: Request, now: float) -> Flow[Verified | Reason]:
+        """Say whether the token is genuine, asking whoever must be asked."""
+        ...
+
+    def prove(self, peeked: Peeked, identifiers: Identifiers, now: float) -> Flow[Verified | Reason]:
+        """Say whether a *revoked* token is genuine, without asking anyone about a token that is dead anyway.
+
+        Only a caller who holds a genuine token is told that it was revoked.
+        """
+        ...
+
+
+class VerifiedCache:
+    """Verified tokens by SHA-256: bounded, and none outlives its own `exp`.
+
+    Two generations stand in for exact LRU: a hit in the older one moves the entry up, a full younger one becomes
+    the older. So a hit in the young costs one dict lookup and writes nothing, which threads may do at will.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._half: Final = max(1, size // 2) if size else 0
+        self._young: dict[bytes, Verified] = {}
+        self._old: dict[bytes, Verified] = {}
+
+    def __len__(self) -> int:
+        """Return how many entries are held; never more than the size given."""
+        return len(self._young) + len(self._old)
+
+    def get(self, digest: bytes, now: float) -> Verified | None:
+        """Return what was put under this digest, unless it has expired."""
+        found = self._young.get(digest)
+        if found is None:
+            found = self._old.get(digest)
+            if found is None:
+                return None
+            self.put(digest, found, now)
+        if found.expires_at is not None and found.expires_at <= now:
+            self._young.pop(digest, None)
+            self._old.pop(digest, None)
+            return None
+        return found
+
+    def put(self, digest: bytes, verified: Verified, now: float) -> None:
+        """Remember a verified token; one that has expired is not."""
+        if not self._half or (verified.expires_at is not None and verified.expires_at <= now):
+            return
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._old.pop(digest, None)
+        self._young[digest] = verified
+
+
+class LocalKeys:
+    """Verifies with keys that are here. A key says which algorithms it is for; the token picks none."""
+
+    def __init__(self, key: Key, names: ClaimNames, *, cache_size: int = 100_000) -> None:
+        self._key: Final = key
+        self._names: Final = names
+        self._cache: Final = VerifiedCache(cache_size)
+
+    def recall(self, digest: bytes, request: Request, now: float) -> Verified | None:  # noqa: ARG002 - a signature holds on every route
+        """Return what is remembered of a token seen before."""
+        return self._cache.get(digest, now)
+
+    def verify(
+        self,
+        peeked: Peeked,
+        identifiers: Identifiers,
+        request: Request,  # noqa: ARG002 - likewise
+        now: float,
+    ) -> Flow[Verified | Reason]:
+        """Check algorithm, then signature; only then are the claims read."""
+        return self.prove(peeked, identifiers, now)
+
+    def prove(self, peeked: Peeked, identifiers: Identifiers, now: float) -> Flow[Verified | Reason]:
+        """Keys are at hand, so proving costs no question."""
+        yield from ()
+        check = self._key.checks.get(peeked.header.alg)
+        if check is None:
+            return Reason.ALGORITHM
+        if not check(peeked.signing_input, peeked.signature):
+            return Reason.SIGNATURE
+        verified = vouch(peeked, identifiers, self._names, key=self._key)
+        if isinstance(verified, Verified):
+            self._cache.put(peeked.digest, verified, now)
+        return verified
+
+
+class Unchecked:
+    """`skip_verification`: believes every token that is well formed. For development only.
+
+    Even here `none` is refused, and so is every name that is no algorithm: what works in development must not be
+    a token that can never work elsewhere.
+    """
+
+    def __init__(self, names: ClaimNames) -> None:
+        self._names: Final = names
+
+    def recall(self, digest: bytes, request: Request, now: float) -> None:
+        """Remember nothing: there is nothing worth remembering in an unverified token."""
+
+    def verify(
+        self,
+        peeked: Peeked,
+        identifiers: Identifiers,
+        request: Request,  # noqa: ARG002 - the protocol's
+        now: float,
+    ) -> Flow[Verified | Reason]:
+        """Believe it."""
+        return self.prove(peeked, identifiers, now)
+
+    def prove(self, peeked: Peeked, identifiers: Identifiers, now: float) -> Flow[Verified | Reason]:  # noqa: ARG002 - the protocol's
+        """Believe it."""
+        yield from ()
+        if peeked.header.alg not in ALGORITHMS:
+            return Reason.ALGORITHM
+        return vouch(peeked, identifiers, self._names, key=None)
+
+
+def vouch(peeked: Peeked, identifiers: Identifiers, names: ClaimNames, *, key: object) -> Verified | Reason:
+    """Turn a token whose signature holds into `Verified`; malformed claims are refused even when signed."""
+    try:
+        return Verified(**read(peeked, identifiers, names, key=key))
+    except MalformedClaim:
+        return Reason.MALFORMED

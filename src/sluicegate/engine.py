@@ -1,0 +1,97 @@
+"""Policy, verifier, ports and clock made into decisions. Every shape of the gate turns one of these."""
+
+import itertools
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from sluicegate.core.decide import decide
+from sluicegate.core.decision import Decision
+from sluicegate.core.flow import FindRevocation, Hits
+from sluicegate.core.policy import Policy
+from sluicegate.core.request import Request
+from sluicegate.core.verify import Verifier
+from sluicegate.drive import begin
+from sluicegate.ports import Observer, Record, StateStore
+
+_BOOT: Final = secrets.token_hex(4)
+_COUNT: Final = itertools.count(1)
+
+
+def new_id() -> str:
+    """Return an id for one decision: unique between processes and restarts, cheap, and no secret."""
+    return f"{_BOOT}-{os.getpid():x}-{next(_COUNT):x}"  # the process id, because servers fork after import
+
+
+class Engine:
+    """Decides about requests. Safe to share between threads and tasks when its ports are.
+
+    `clock` returns seconds since the epoch; it is injected so that tests need not wait.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        verifier: Verifier,
+        *,
+        state: StateStore | None = None,
+        observer: Observer | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if (state is None) != (policy.state == "none"):
+            # half of it would be a gate that never asks, or one that asks nobody
+            msg = "a policy that asks for state needs a store, and the other way round"
+            raise ValueError(msg)
+        self.policy: Final = policy
+        self._verifier: Final = verifier
+        self._state: Final = state
+        self._observer: Final = observer
+        self._clock: Final = clock
+
+    def begin(self, request: Request, policy: Policy | None = None) -> Decision | Coroutine[Any, Any, Decision]:
+        """Decide at once where every answer is at hand, else return a coroutine that will.
+
+        `policy` is the engine's own as one route has it (`Policy.with_route`).
+        """
+        chosen = self.policy if policy is None else policy
+        now = self._clock()
+        outcome = begin(decide(request, chosen, self._verifier, now), self._answer)
+        if isinstance(outcome, Coroutine):
+            return self._observed(request, outcome, now)
+        self._observe(request, outcome, now)
+        return outcome
+
+    def decide(self, request: Request, policy: Policy | None = None) -> Decision:
+        """Decide, with ports that answer at once.
+
+        Raises `TypeError` when a port answers awaitably.
+        """
+        outcome = self.begin(request, policy)
+        if isinstance(outcome, Coroutine):
+            outcome.close()
+            msg = "a port of this engine answers awaitably: use begin() or decide_async()"
+            raise TypeError(msg)
+        return outcome
+
+    async def decide_async(self, request: Request, policy: Policy | None = None) -> Decision:
+        """Decide, with any ports."""
+        outcome = self.begin(request, policy)
+        return await outcome if isinstance(outcome, Coroutine) else outcome
+
+    def _answer(self, question: FindRevocation) -> Hits | Awaitable[Hits]:
+        state = self._state
+        if state is None:  # ruled out by the constructor; said again for the reader and the type checker
+            msg = "asked for state without a store"
+            raise RuntimeError(msg)
+        return state.find(question.keys)
+
+    async def _observed(self, request: Request, pending: Coroutine[Any, Any, Decision], now: float) -> Decision:
+        decision = await pending
+        self._observe(request, decision, now)
+        return decision
+
+    def _observe(self, request: Request, decision: Decision, now: float) -> None:
+        if self._observer is not None:
+            self._observer.decided(Record(request=request, decision=decision, at=now, took=self._clock() - now))

@@ -1,0 +1,89 @@
+"""Every error Sluicegate raises, one drawn tree.
+
+::
+
+    SluicegateError
+    ├── SettingsError          the operator's choices cannot be served; lists every fault at once
+    ├── KeyFault               a key that cannot be used, with the reason and the remedy
+    ├── InvalidSelector        a value that names no token: empty, too long, control characters
+    ├── StateUnavailable       the revocation store did not answer in time, or at all
+    └── UpstreamError          the service behind the gateway failed; the gateway says 502 or 504
+
+A refused request is not an error: it is a `Refuse`, a value. Errors of libraries are translated into
+one of these where they arise, once. What is not in this tree is a defect and propagates: a crash is a
+closed gate.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class SluicegateError(Exception):
+    """Base of all errors; `code` is stable and meant for programs."""
+
+    code: ClassVar[str] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with the configuration, and what would be right.
+
+    `line` is counted from 1, or None where the setting came from a keyword argument.
+    """
+
+    file: str
+    line: int | None
+    key: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """`sluicegate.toml:12: [http] workers: is negative; give 0 or more`."""
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.key}: {self.problem}; {self.remedy}"
+
+
+class SettingsError(SluicegateError):
+    """Raised at start, with every fault found, in file order."""
+
+    code = "settings"
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class KeyFault(SluicegateError):  # noqa: N818 - "fault" is the word for what an operator can mend
+    """A key that cannot be used. The message never repeats key material."""
+
+    code = "key"
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}; {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class InvalidSelector(SluicegateError, ValueError):  # noqa: N818 - named for what is invalid
+    """A revocation was asked for something that no token can carry."""
+
+    code = "selector"
+
+
+class StateUnavailable(SluicegateError):  # noqa: N818 - named for the state of the store
+    """The revocation store did not answer: refused connection, deadline, or its own error."""
+
+    code = "state_unavailable"
+
+
+class UpstreamError(SluicegateError):
+    """The upstream failed before a response began.
+
+    `timed_out` tells 504 from 502 (RFC 9110, 15.6.3 and 15.6.5).
+    """
+
+    code = "upstream"
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out

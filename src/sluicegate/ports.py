@@ -1,0 +1,92 @@
+"""What the gate needs of the world, as narrow protocols. Implementations stand in `backends`.
+
+A port may answer at once or awaitably; only an asynchronous engine may be given one that answers awaitably. Every
+port raises the errors of `sluicegate.errors` and no library's.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from sluicegate.core.decision import Decision
+from sluicegate.core.flow import Hits
+from sluicegate.core.request import Request
+from sluicegate.core.revocation import Entry
+
+
+class StateStore(Protocol):
+    """Answers which keys stand in the revocation store."""
+
+    def find(self, keys: tuple[str, ...]) -> Hits | Awaitable[Hits]:
+        """Return the keys that stand, each with its value; an empty mapping when none does.
+
+        Strict: what a writer was told is stored, every later question finds. Raises `StateUnavailable` when the
+        whole answer is not there within the configured deadline.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """Writes revocations, durably: when a call returns, the store has it. May block for disk or network.
+
+    Raises `StateUnavailable` when the store cannot say that it has it; the write may or may not stand then.
+    """
+
+    def put(self, key: str, entry: Entry) -> Entry:
+        """Write one entry merged with what stands (`core.revocation.merge`); return what stands now."""
+        ...
+
+    def remove(self, key: str) -> bool:
+        """Take one entry away; tell whether there was one."""
+        ...
+
+    def entries(self, prefix: str) -> Iterator[tuple[str, Entry]]:
+        """Iterate over the entries whose key begins so, in no order, expired ones left out."""
+        ...
+
+
+class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a store is. `warnings` are sentences for the operator, each with its remedy."""
+
+    kind: str
+    reachable: bool
+    since: float | None = None
+    """Seconds since the epoch at which it went out of reach."""
+    warnings: tuple[str, ...] = ()
+
+
+class Inspectable(Protocol):
+    """Says how it is, for start-up, `check` and `/health`. May block."""
+
+    def inspect(self) -> StoreReport:
+        """Ask the store; never raises for a store that is out of reach."""
+        ...
+
+
+class RevocationFeed(Protocol):
+    """Tells which keys have come to stand, as soon as they do."""
+
+    def changes(self) -> AsyncIterator[str]:
+        """Iterate over keys as they are written; ends when the feed is lost, which means: ask strictly."""
+        ...
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision, as observers get it. It holds no token, whole or part.
+
+    `at` is in seconds since the epoch, `took` in seconds.
+    """
+
+    request: Request
+    decision: Decision
+    at: float
+    took: float
+
+
+class Observer(Protocol):
+    """Is told of every decision, once, after it was made. Must not raise and must not block."""
+
+    def decided(self, record: Record) -> None:
+        """Take note of one decision."""
+        ...
