@@ -1,0 +1,70 @@
+"""A real nginx, from the text of its `http` block."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.servers.ports import LOOPBACK, reserved_port
+from tests.servers.process import Process, answers, program, running
+
+# Everything nginx would write lies in its own directory, and it stays in the foreground, where we can end it.
+_AROUND: Final = """
+daemon off;
+{user}
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log stderr {log_level};
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+{http}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Nginx:
+    """Where it listens, and its process."""
+
+    host: str
+    port: int
+    process: Process
+
+    @property
+    def address(self) -> str:
+        """`host:port`."""
+        return f"{self.host}:{self.port}"
+
+
+@contextmanager
+def nginx(http: str, *, log_level: str = "warn") -> Iterator[Nginx]:
+    """Run nginx with these directives in its `http` block until the block ends.
+
+    `$LISTEN` in the text becomes `127.0.0.1:<port>`:
+    "server { listen $LISTEN; location / { return 200 hello; } }".
+    """
+    # Short, so that a `unix:` upstream could live here too.
+    with reserved_port() as port, tempfile.TemporaryDirectory(prefix="sg-nginx-") as directory:
+        configuration = Path(directory, "nginx.conf")
+        configuration.write_text(
+            _AROUND.format(
+                directory=directory,
+                http=http.replace("$LISTEN", f"{LOOPBACK}:{port}"),
+                log_level=log_level,
+                # As root the worker would become another user, who may not write to our directory.
+                user="user root;" if os.geteuid() == 0 else "",
+            )
+        )
+        # -e: before it has read its configuration it would log to /var/log/nginx.
+        command = [program("nginx"), "-p", directory, "-c", str(configuration), "-e", "stderr"]
+        with running(command, answers(port)) as process:
+            yield Nginx(LOOPBACK, port, process)
