@@ -1,0 +1,120 @@
+"""What can be asked for and is not served by this version. Deleting a line of the table enables the part."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+from sluicegate.settings.finding import Finding, Findings
+from sluicegate.settings.routes import Events, Route
+from sluicegate.settings.schema import Settings
+from sluicegate.settings.stores import RedisCluster, RedisSentinel
+from sluicegate.settings.toml_lines import KeyPath
+
+
+class NotYet(NamedTuple):
+    """`asked` says at which keys the part is asked for; `instead` is what works now."""
+
+    part: str
+    asked: Callable[[Settings], Iterable[KeyPath]]
+    instead: str
+
+
+def _when(key: KeyPath, is_asked: Callable[[Settings], bool]) -> Callable[[Settings], Iterable[KeyPath]]:
+    return lambda settings: (key,) if is_asked(settings) else ()
+
+
+def _routes(key: str, is_asked: Callable[[Route], bool]) -> Callable[[Settings], Iterable[KeyPath]]:
+    return lambda settings: (("route", index, key) for index, route in enumerate(settings.route) if is_asked(route))
+
+
+def _events(settings: Settings) -> Iterator[KeyPath]:
+    default = Events()
+    for name in Events.model_fields:
+        if getattr(settings.events, name) != getattr(default, name):
+            yield ("events", name)
+
+
+def _issuers(settings: Settings) -> Iterator[KeyPath]:
+    return (("issuer", index) for index in range(len(settings.issuer)))
+
+
+NOT_YET: Final = (
+    NotYet(
+        "more than one worker",
+        _when(("http", "workers"), lambda settings: settings.http.workers != 1),
+        "write workers = 1; several gateways may share one Redis",
+    ),
+    NotYet(
+        "TLS on the public listener",
+        _when(("http", "tls", "cert_file"), lambda settings: settings.http.tls.cert_file is not None),
+        "let a proxy in front end TLS, and name it in trusted_proxies",
+    ),
+    NotYet(
+        "the limit on requests of one address",
+        _when(("http", "rate_limit_per_ip"), lambda settings: settings.http.rate_limit_per_ip > 0),
+        "write 0, and let a proxy in front limit",
+    ),
+    NotYet(
+        "redis+sentinel://",
+        _when(
+            ("stateful_jwt", "redis_addr"), lambda settings: isinstance(settings.stateful_jwt.redis_addr, RedisSentinel)
+        ),
+        "name one server: redis://, rediss:// or unix://",
+    ),
+    NotYet(
+        "redis+cluster://",
+        _when(
+            ("stateful_jwt", "redis_addr"), lambda settings: isinstance(settings.stateful_jwt.redis_addr, RedisCluster)
+        ),
+        "name one server: redis://, rediss:// or unix://",
+    ),
+    NotYet(
+        "tracked state",
+        _when(("stateful_jwt", "consistency"), lambda settings: settings.stateful_jwt.consistency == "tracked"),
+        'write consistency = "strict", which asks Redis at every decision',
+    ),
+    NotYet(
+        "answering from a snapshot",
+        _when(("stateful_jwt", "fail_snapshot"), lambda settings: settings.stateful_jwt.fail_snapshot > 0),
+        'write fail_snapshot = "0s"; fail_open says what happens while the store is away',
+    ),
+    NotYet(
+        "a key set",
+        _when(("stateful_jwt", "jwk_url"), lambda settings: bool(settings.stateful_jwt.jwk_url)),
+        "give the public key itself as sign_key",
+    ),
+    NotYet(
+        "the webhook",
+        _when(("jwt_verifier", "webhook_url"), lambda settings: bool(settings.jwt_verifier.webhook_url)),
+        "give [stateful_jwt] sign_key, and tokens are verified here",
+    ),
+    NotYet("more than one issuer", _issuers, "give the key of one issuer as [stateful_jwt] sign_key"),
+    NotYet("the event hub", _routes("events", lambda route: route.events), "pass event streams on: upstream"),
+    NotYet("the event hub", _events, "take the section out, and pass event streams on: [[route]] upstream"),
+    NotYet(
+        "more than one upstream",
+        _routes("upstream", lambda route: len(route.upstream) > 1),
+        "name one, or a balancer behind the gateway",
+    ),
+    NotYet(
+        "an upstream over https",
+        _routes("upstream", lambda route: any(upstream.scheme == "https" for upstream in route.upstream)),
+        "name the service over http:// on this machine or network",
+    ),
+    NotYet(
+        "an upstream on a Unix socket",
+        _routes("upstream", lambda route: any(upstream.scheme == "unix" for upstream in route.upstream)),
+        "let the service listen on a port: http://127.0.0.1:8081",
+    ),
+    NotYet(
+        "taking the token out of the request",
+        _routes("strip_token", lambda route: route.strip_token),
+        "write false, and have the upstream ignore the token",
+    ),
+)
+
+
+def not_yet(settings: Settings) -> Findings:
+    """Find what is asked for and not there."""
+    for row in NOT_YET:
+        for loc in row.asked(settings):
+            yield Finding(loc, f"{row.part} is not served by this version yet", row.instead)
