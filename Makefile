@@ -31,6 +31,7 @@ test: lint types contracts ## run every check and every test, with coverage
 lint: setup ## ruff: rules and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python tools/docs --check
 
 .PHONY: types
 types: setup ## mypy, strict
@@ -43,6 +44,10 @@ contracts: setup ## who may import whom
 .PHONY: bench
 bench: setup ## measure, beside the peers
 	$(BIN)/python -m bench $(ARGS)
+
+.PHONY: docs
+docs: setup ## write the pages that are drawn from the code
+	$(BIN)/python tools/docs
 
 .PHONY: lock
 lock: ## write requirements/ anew from pyproject.toml; ARGS=--upgrade takes the newest versions

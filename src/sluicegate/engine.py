@@ -5,16 +5,19 @@ import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar, assert_never
 
 from sluicegate.core.decide import decide
 from sluicegate.core.decision import Decision
-from sluicegate.core.flow import FindRevocation, Hits
+from sluicegate.core.events import Event
+from sluicegate.core.flow import Answer, Call, FindRevocation, Later, Now, Once, Question, Tell, Wait
 from sluicegate.core.policy import Policy
 from sluicegate.core.request import Request
 from sluicegate.core.verify import Verifier
 from sluicegate.drive import begin
-from sluicegate.ports import Observer, Record, StateStore
+from sluicegate.ports import Fetcher, Instrument, Observer, Record, Scheduler, StateStore
+
+T = TypeVar("T")
 
 _BOOT: Final = secrets.token_hex(4)
 _COUNT: Final = itertools.count(1)
@@ -28,7 +31,8 @@ def new_id() -> str:
 class Engine:
     """Decides about requests. Safe to share between threads and tasks when its ports are.
 
-    `clock` returns seconds since the epoch; it is injected so that tests need not wait.
+    `clock` returns seconds since the epoch; it is injected so that tests need not wait. A verifier that asks others
+    needs a `fetcher` and a `scheduler` too, of one kind: for threads, or for one event loop.
     """
 
     def __init__(
@@ -39,6 +43,9 @@ class Engine:
         state: StateStore | None = None,
         observer: Observer | None = None,
         clock: Callable[[], float] = time.time,
+        fetcher: Fetcher | None = None,
+        scheduler: Scheduler | None = None,
+        instrument: Instrument | None = None,
     ) -> None:
         if (state is None) != (policy.state == "none"):
             # half of it would be a gate that never asks, or one that asks nobody
@@ -49,6 +56,9 @@ class Engine:
         self._state: Final = state
         self._observer: Final = observer
         self._clock: Final = clock
+        self._fetcher: Final = fetcher
+        self._scheduler: Final = scheduler
+        self._instrument: Final = instrument
 
     def begin(self, request: Request, policy: Policy | None = None) -> Decision | Coroutine[Any, Any, Decision]:
         """Decide at once where every answer is at hand, else return a coroutine that will.
@@ -57,7 +67,7 @@ class Engine:
         """
         chosen = self.policy if policy is None else policy
         now = self._clock()
-        outcome = begin(decide(request, chosen, self._verifier, now), self._answer)
+        outcome = begin(decide(request, chosen, self._verifier, now), self.answer)
         if isinstance(outcome, Coroutine):
             return self._observed(request, outcome, now)
         self._observe(request, outcome, now)
@@ -80,12 +90,39 @@ class Engine:
         outcome = self.begin(request, policy)
         return await outcome if isinstance(outcome, Coroutine) else outcome
 
-    def _answer(self, question: FindRevocation) -> Hits | Awaitable[Hits]:
-        state = self._state
-        if state is None:  # ruled out by the constructor; said again for the reader and the type checker
-            msg = "asked for state without a store"
-            raise RuntimeError(msg)
-        return state.find(question.keys)
+    def answer(self, question: Question) -> Answer | Awaitable[Answer]:
+        """Answer one question of a flow, at once or awaitably.
+
+        Raises `StateUnavailable` and `FetchFailed`, and `RuntimeError` for a question whose port this engine lacks.
+        """
+        if isinstance(question, FindRevocation):  # first: the only question of a warm decision
+            state = self._state
+            return _has(state, "store").find(question.keys) if state is None else state.find(question.keys)
+        return self._far(question)
+
+    def _far(self, question: Call | Wait | Now | Tell | Once[Any] | Later) -> Answer | Awaitable[Answer]:
+        match question:
+            case Now():
+                return self._clock()
+            case Tell(event):
+                self._note(event)
+            case Once(key=key, flow=flow, within=within, joined=joined):
+                return _has(self._scheduler, "scheduler").once(
+                    key, lambda: begin(flow(), self.answer), within=within, joined=lambda: self._note(joined)
+                )
+            case Call():
+                return _has(self._fetcher, "fetcher").fetch(question)
+            case Wait(seconds):
+                return _has(self._scheduler, "scheduler").wait(seconds)
+            case Later(key=key, flow=flow):
+                _has(self._scheduler, "scheduler").later(key, lambda: begin(flow(), self.answer))
+            case _:
+                assert_never(question)
+        return None
+
+    def _note(self, event: Event | None) -> None:
+        if event is not None and self._instrument is not None:
+            self._instrument.noted(event)
 
     async def _observed(self, request: Request, pending: Coroutine[Any, Any, Decision], now: float) -> Decision:
         decision = await pending
@@ -95,3 +132,9 @@ class Engine:
     def _observe(self, request: Request, decision: Decision, now: float) -> None:
         if self._observer is not None:
             self._observer.decided(Record(request=request, decision=decision, at=now, took=self._clock() - now))
+
+
+def _has(port: T | None, name: str) -> T:
+    if port is None:
+        raise RuntimeError(f"a flow asked this engine, which was given no {name}")
+    return port

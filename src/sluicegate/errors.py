@@ -7,6 +7,7 @@
     ├── KeyFault               a key that cannot be used, with the reason and the remedy
     ├── InvalidSelector        a value that names no token: empty, too long, control characters
     ├── StateUnavailable       the revocation store did not answer in time, or at all
+    ├── FetchFailed            a URL that the gate itself asks, webhook or key set, gave no whole answer
     └── UpstreamError          the service behind the gateway failed; the gateway says 502 or 504
 
 A refused request is not an error: it is a `Refuse`, a value. Errors of libraries are translated into
@@ -15,7 +16,7 @@ closed gate.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class SluicegateError(Exception):
@@ -74,6 +75,24 @@ class StateUnavailable(SluicegateError):  # noqa: N818 - named for the state of 
     """The revocation store did not answer: refused connection, deadline, or its own error."""
 
     code = "state_unavailable"
+
+
+FetchKind = Literal["connection", "tls", "timeout", "too_large", "protocol", "refused"]
+
+
+class FetchFailed(SluicegateError):  # noqa: N818 - says what happened
+    """A URL that the gate itself asks gave no whole answer.
+
+    `kind`: no "connection", a "tls" handshake or certificate that failed, "timeout", a body that is "too_large", an
+    answer that breaks the "protocol", or a call that we "refused" to make. The message names the cause in our words
+    or the system's, and neither the URL's query nor anything that was sent.
+    """
+
+    code = "fetch"
+
+    def __init__(self, kind: FetchKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class UpstreamError(SluicegateError):

@@ -4,15 +4,18 @@ A port may answer at once or awaitably; only an asynchronous engine may be given
 port raises the errors of `sluicegate.errors` and no library's.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from sluicegate.core.decision import Decision
-from sluicegate.core.flow import Hits
+from sluicegate.core.events import Event
+from sluicegate.core.flow import Call, Hits, Reply
 from sluicegate.core.request import Request
 from sluicegate.core.revocation import Entry
+
+T = TypeVar("T")
 
 
 class StateStore(Protocol):
@@ -43,6 +46,44 @@ class Ledger(Protocol):
 
     def entries(self, prefix: str) -> Iterator[tuple[str, Entry]]:
         """Iterate over the entries whose key begins so, in no order, expired ones left out."""
+        ...
+
+
+class Fetcher(Protocol):
+    """Asks a URL that the operator named: a webhook, a key set. Never one that a token named."""
+
+    def fetch(self, call: Call) -> Reply | Awaitable[Reply]:
+        """Return what the URL answers, whatever its status.
+
+        Raises `FetchFailed` when the whole answer is not there within the call's own time and size.
+        """
+        ...
+
+
+class Scheduler(Protocol):
+    """Waits, and shares one answer between many who want it: in threads, or in an event loop."""
+
+    def wait(self, seconds: float) -> Awaitable[None] | None:
+        """Let time pass."""
+        ...
+
+    def once(
+        self,
+        key: Hashable,
+        begin: Callable[[], T | Awaitable[T]],
+        *,
+        within: float,
+        joined: Callable[[], None],
+    ) -> T | Awaitable[T]:
+        """Return what `begin` comes to; while it is on its way under this key, join it and call `joined`.
+
+        It goes on when those who wait go away. Raises what it raises, and `FetchFailed` to whoever has joined and
+        waited for `within` seconds.
+        """
+        ...
+
+    def later(self, key: Hashable, begin: Callable[[], object]) -> None:
+        """Begin, unless something is on its way under this key, and do not wait."""
         ...
 
 
@@ -89,4 +130,12 @@ class Observer(Protocol):
 
     def decided(self, record: Record) -> None:
         """Take note of one decision."""
+        ...
+
+
+class Instrument(Protocol):
+    """Is told what happens on the way to verdicts (`core.events`). Must not raise and must not block."""
+
+    def noted(self, event: Event) -> None:
+        """Take note of one event."""
         ...

@@ -6,13 +6,18 @@ from typing import Any, Final
 
 import msgspec
 
-from sluicegate.core.claims import MalformedClaim, date
-from sluicegate.core.revocation import Entry, KeyLayout, Kind, Revocation, Selector, decode, encode
-from sluicegate.core.token import MalformedToken, digest, peek
+from sluicegate.core.claims import Identifiers, MalformedClaim, date, identify
+from sluicegate.core.policy import Policy
+from sluicegate.core.revocation import Entry, Kind, Revocation, Selector, decode, encode
+from sluicegate.core.token import MalformedToken, Peeked, digest, peek
 from sluicegate.errors import InvalidSelector
 from sluicegate.ports import Ledger
 
 DEFAULT_REASON = "revoked"
+
+
+Prover = Callable[[Peeked, Identifiers], bool]
+"""Tells whether a token is genuine, from what is known here: it asks nobody else."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +41,12 @@ class Revoker:
     """
 
     def __init__(
-        self, ledger: Ledger, layout: KeyLayout, *, leeway: float = 0.0, clock: Callable[[], float] = time.time
+        self, ledger: Ledger, policy: Policy, *, is_genuine: Prover, clock: Callable[[], float] = time.time
     ) -> None:
         self._ledger: Final = ledger
-        self._layout: Final = layout
-        self._leeway: Final = leeway
+        self._policy: Final = policy
+        self._layout: Final = policy.layout
+        self._is_genuine: Final = is_genuine
         self._clock: Final = clock
 
     def revoke(
@@ -70,7 +76,6 @@ class Revoker:
         self,
         token: str,
         *,
-        genuine: bool,
         reason: str = DEFAULT_REASON,
         ttl: float | None = None,
         context: Mapping[str, Any] | None = None,
@@ -80,18 +85,12 @@ class Revoker:
         A genuine token is revoked by its `jti`; one that is not, or has none, by its SHA-256 only: a forged token
         handed to an operator must not revoke somebody else's `jti`.
         """
-        raw = token.strip().encode(errors="replace")
-        fingerprint = digest(raw)
-        try:
-            peeked = peek(raw, fingerprint)
-            expires_at = date(peeked.claims, "exp")
-        except (MalformedToken, MalformedClaim) as error:
-            raise InvalidSelector(f"this is no token that the gate would read: {error}") from error
-        jti = peeked.claims.get("jti")
-        by_jti = genuine and isinstance(jti, str) and self._layout.is_jti(jti)
-        selector = Selector(Kind.JTI, str(jti)) if by_jti else Selector(Kind.TOKEN, fingerprint.hex())
+        peeked, identifiers, expires_at = self._taken_apart(token)
+        selector = Selector(Kind.TOKEN, peeked.digest.hex())
+        if identifiers.jti is not None and self._is_genuine(peeked, identifiers):
+            selector = Selector(Kind.JTI, identifiers.jti)
         # leeway keeps a token open past its `exp`, and its revocation must outlive that
-        left = None if expires_at is None else expires_at + self._leeway - self._clock()
+        left = None if expires_at is None else expires_at + self._policy.leeway - self._clock()
         warning = ""
         if ttl is None:
             # one that has expired opens nothing here; a minute covers clocks that differ
@@ -101,6 +100,20 @@ class Revoker:
             warning = f"the token is valid {rest}, and the revocation ends in {ttl:.0f} s: after that it opens again"
         standing = self.revoke(selector, reason=reason, ttl=ttl, context=context)
         return msgspec.structs.replace(standing, warning=warning)
+
+    def selectors_of(self, token: str) -> list[Selector]:
+        """Return what `revoke_token` may have revoked this token by: its `jti`, and its SHA-256."""
+        peeked, identifiers, _ = self._taken_apart(token)
+        by_jti = [] if identifiers.jti is None else [Selector(Kind.JTI, identifiers.jti)]
+        return [*by_jti, Selector(Kind.TOKEN, peeked.digest.hex())]
+
+    def _taken_apart(self, token: str) -> tuple[Peeked, Identifiers, float | None]:
+        raw = token.strip().encode(errors="replace")
+        try:
+            peeked = peek(raw, digest(raw))
+            return peeked, identify(peeked, self._policy), date(peeked.claims, "exp")
+        except (MalformedToken, MalformedClaim) as error:
+            raise InvalidSelector(f"the gate would not read this token: {error}") from error
 
     def restore(self, selector: Selector) -> bool:
         """Take a revocation away; tell whether there was one."""

@@ -26,7 +26,7 @@ def check_state(identifiers: Identifiers, policy: Policy) -> Flow[Revocation | U
         hits = yield from ask(identifiers.question)
     except StateUnavailable:
         return UNKNOWN
-    if not hits:
+    if len(hits) == 0:  # and not `not hits`: a store that answers None has not answered "none of them stands"
         return None
     found = strongest(hits, identifiers.issued_at, policy.layout)
     return None if found is None else found[1]

@@ -10,13 +10,14 @@ import msgspec
 from sluicegate.core.decision import NO_META, Identity, Reason
 from sluicegate.core.flow import FindRevocation
 from sluicegate.core.policy import ClaimNames, Policy, Requirement
-from sluicegate.core.revocation import Kind, Selector, is_identifier, keys_of
-from sluicegate.core.token import Peeked
+from sluicegate.core.revocation import KeyLayout, Kind, is_identifier
+from sluicegate.core.token import Peeked, twin
 
 LATEST_DATE = 253402300799
 """31 December 9999: a later `exp` is no date that anybody meant."""
 
 _SCOPE_CLAIMS = ("scope", "scp", "permissions")
+_MAY_BE_NULL = frozenset({"sid", "azp", "client_id"})  # RFC 7519 defines the others, as strings
 _MISSING = object()
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -25,15 +26,17 @@ class MalformedClaim(ValueError):  # noqa: N818 - names what it is; stays inside
     """A registered claim has a type or value that RFC 7519 does not allow."""
 
 
-class Identifiers(msgspec.Struct, frozen=True):
+class Identifiers(msgspec.Struct, frozen=True, gc=False):
     """What a token can be revoked by, taken from its claims before anyone vouches for them."""
 
     question: FindRevocation
     jti: str | None
     issued_at: float | None
+    layout: KeyLayout
+    """What the question was written for; under another, it asks about nothing."""
 
 
-class Verified(msgspec.Struct, frozen=True, kw_only=True):
+class Verified(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A token that a verifier vouches for: what is kept of it, and nothing that it did not sign.
 
     Made only by verifiers. `key` is what it was verified with, so that a withdrawn key takes its tokens along.
@@ -49,6 +52,12 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes
     """The claims as they were signed: parsed, they would take ten times the memory in the cache."""
     key: object = None
+    asked: bool = False
+    """Somebody far away vouches for it: what was known before he was asked may be out of date."""
+
+    def __repr__(self) -> str:
+        """Show whose it is: the payload is a part of the token, and tracebacks end in logs."""
+        return f"<Verified {self.identity!r}>"
 
     @property
     def claims(self) -> Mapping[str, Any]:
@@ -61,35 +70,39 @@ def identify(peeked: Peeked, policy: Policy) -> Identifiers:
 
     Raises `MalformedClaim` for identifiers of a type or form that could name something else in the store.
     """
-    claims = peeked.claims
-    jti = claims.get("jti")
-    if jti is not None and not (isinstance(jti, str) and policy.layout.is_jti(jti)):
+    claims, layout, keys = peeked.claims, policy.layout, []
+    jti = claims.get("jti", _MISSING)
+    if jti is _MISSING:
+        jti = None
+    elif isinstance(jti, str) and layout.is_jti(jti):
+        keys.append(layout.blacklist_prefix + jti)
+    else:
         msg = "its jti is no short string, or could name something else in the store"
         raise MalformedClaim(msg)
-    selectors = [Selector(Kind.JTI, jti)] if jti is not None else []
-    issuer = claims.get("iss")
-    if issuer is not None and not isinstance(issuer, str):
-        msg = "its iss is no string"
-        raise MalformedClaim(msg)
-    named = (
-        (Kind.SUB, claims.get("sub")),
-        (Kind.SID, claims.get("sid")),
-        (Kind.CLIENT, claims.get("azp")),
-        (Kind.CLIENT, claims.get("client_id")),
-        (Kind.KID, peeked.header.kid),
-        (Kind.ISS, issuer),
-    )
-    for kind, value in named:
-        if value is None or value == "":
+    iss = claims.get("iss")
+    # what an issuer has named, it has named among its own; unknown ones are refused, but not here
+    named = layout.by_issuer.get(iss) if layout.issuers and isinstance(iss, str) else None
+    for claim, prefix in layout.by_claim if named is None else named:
+        value = claims.get(claim, "")
+        if type(value) is int and claim != "iss":  # RFC 7519 wants strings; issuers write numbers all the same
+            value = str(value)
+        if value == "" or (value is None and claim in _MAY_BE_NULL):
             continue
-        text = str(value) if type(value) is int else value
-        if not (isinstance(text, str) and is_identifier(text)):
-            msg = f"its {kind} is no short string or whole number"
+        if not (isinstance(value, str) and is_identifier(value)):
+            msg = f"its {claim} is no short string or whole number"
             raise MalformedClaim(msg)
-        selectors.append(Selector(kind, text))
-    selectors.append(Selector(Kind.TOKEN, peeked.digest.hex()))
-    keys = keys_of(policy.layout, dict.fromkeys(selectors))
-    return Identifiers(FindRevocation(keys), jti, date(claims, "iat"))
+        if named is None and claim != "iss" and value.startswith(layout.names):
+            msg = f"its {claim} spells that of a named issuer"
+            raise MalformedClaim(msg)
+        keys.append(prefix + value)
+    if peeked.header.kid:
+        if not is_identifier(peeked.header.kid):
+            msg = "its kid has control characters"
+            raise MalformedClaim(msg)
+        keys.append(layout.prefix(Kind.KID) + peeked.header.kid)
+    prefix = layout.prefix(Kind.TOKEN)
+    keys += [prefix + name.hex() for name in (peeked.digest, twin(peeked)) if name is not None]
+    return Identifiers(FindRevocation(tuple(dict.fromkeys(keys))), jti, date(claims, "iat"), layout)
 
 
 def date(claims: Mapping[str, Any], name: str) -> float | None:
@@ -100,14 +113,17 @@ def date(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name, _MISSING)
     if value is _MISSING:
         return None
-    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > LATEST_DATE:
+    # "not within" and not "beyond": NaN is neither. No conversion before it: an integer of 400 digits is no float.
+    if type(value) not in (int, float) or not -LATEST_DATE <= value <= LATEST_DATE:
         msg = f"its {name} is no date"
         raise MalformedClaim(msg)
     return float(value)
 
 
-def read(peeked: Peeked, identifiers: Identifiers, names: ClaimNames, *, key: object) -> dict[str, Any]:
-    """Read claims that a verifier vouches for into the fields of `Verified`.
+def read(
+    peeked: Peeked, identifiers: Identifiers, names: ClaimNames, *, key: object, user: str | None = None
+) -> dict[str, Any]:
+    """Read claims that a verifier vouches for into the fields of `Verified`. `user` goes before what the token says.
 
     Raises `MalformedClaim` for a registered claim of a wrong type.
     """
@@ -120,7 +136,7 @@ def read(peeked: Peeked, identifiers: Identifiers, names: ClaimNames, *, key: ob
         msg = "its aud is neither a string nor a list of strings"
         raise MalformedClaim(msg)
     issuer = claims.get("iss")
-    user = _user(claims, names.user)
+    user = _user(claims, names.user) if user is None else user
     identity = None
     if user is not None:
         identity = Identity(
@@ -158,7 +174,10 @@ def check(verified: Verified, policy: Policy, now: float) -> Reason | None:
         return Reason.NOT_YET_VALID
     if policy.issuers and verified.issuer not in policy.issuers:
         return Reason.ISSUER
-    if policy.audiences and policy.audiences.isdisjoint(verified.audiences):
+    audiences = policy.audiences
+    if policy.audiences_of:
+        audiences = policy.audiences_of.get(verified.issuer or "", audiences)
+    if audiences and audiences.isdisjoint(verified.audiences):
         return Reason.AUDIENCE
     return Reason.USER_CLAIM if verified.identity is None else None
 

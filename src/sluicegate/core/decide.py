@@ -4,11 +4,11 @@ Each credential is judged whole: the token whose state was asked is the token th
 comes from it alone. A junk token beside it can add nothing and hide nothing.
 """
 
-from sluicegate.core.check_state import UNKNOWN, check_state
-from sluicegate.core.claims import MalformedClaim, Verified, check, identify, unmet
+from sluicegate.core.check_state import UNKNOWN, Unknown, check_state
+from sluicegate.core.claims import Identifiers, MalformedClaim, Verified, check, identify, unmet
 from sluicegate.core.decision import Admit, Decision, Reason, Refuse
 from sluicegate.core.extract import TooMuch, extract
-from sluicegate.core.flow import Flow
+from sluicegate.core.flow import NOW, Flow, ask
 from sluicegate.core.policy import Policy
 from sluicegate.core.request import Credential, Request
 from sluicegate.core.revocation import Revocation
@@ -51,6 +51,13 @@ def _decide(request: Request, policy: Policy, verifier: Verifier, now: float) ->
     return furthest or Refuse(reason=Reason.MISSING)
 
 
+def _own(recalled: Verified | None, policy: Policy) -> Verified | None:
+    """Forget a verdict whose question to the store was written for another gate: one verifier may serve two."""
+    if recalled is None or recalled.identifiers.layout is policy.layout:
+        return recalled
+    return recalled if recalled.identifiers.layout == policy.layout else None
+
+
 def _judge(
     credential: Credential,
     request: Request,
@@ -65,7 +72,7 @@ def _judge(
     A store that was silent once is not asked again: one deadline a request, however many tokens it carries.
     """
     fingerprint = digest(credential.token)
-    recalled = verifier.recall(fingerprint, request, now)
+    recalled = _own(verifier.recall(fingerprint, request, now), policy)
     peeked: Peeked | None = None
     if recalled is not None:
         identifiers = recalled.identifiers
@@ -80,21 +87,22 @@ def _judge(
 
     # before the signature: a revoked token must cost the store one question, whatever its verifier costs
     state = UNKNOWN if store_silent else (yield from check_state(identifiers, policy))
-    unknown = state is UNKNOWN
-    if unknown and policy.state == "refuse":
+    if state is UNKNOWN and policy.state == "refuse":
         return Refuse(reason=Reason.STATE_UNAVAILABLE, source=credential.source, state_unknown=True)
-    revocation = state if isinstance(state, Revocation) else None
     verified: Verified | Reason
     if peeked is None:
         verified = recalled or Reason.SIGNATURE
-    elif revocation is None:
-        verified = yield from verifier.verify(peeked, identifiers, request, now)
-    else:
+    elif isinstance(state, Revocation):
         verified = yield from verifier.prove(peeked, identifiers, now)
+    else:
+        verified = yield from verifier.verify(peeked, identifiers, request, now)
+        now, state, verified = yield from _meanwhile(now, state, verified, identifiers, policy)
+    unknown = state is UNKNOWN
     if not isinstance(verified, Verified):
         return Refuse(reason=verified, source=credential.source, state_unknown=unknown)
 
     # from here on the token is genuine, and its bearer may learn what became of it
+    revocation = state if isinstance(state, Revocation) else None
     failed = check(verified, policy, now) if revocation is None else Reason.REVOKED
     identity = verified.identity
     if failed is None and identity is not None and policy.requirement:
@@ -110,3 +118,17 @@ def _judge(
             state_unknown=unknown,
         )
     return Admit(identity=identity, source=credential.source, state_unknown=unknown)
+
+
+def _meanwhile(
+    now: float, state: Unknown | None, verified: Verified | Reason, identifiers: Identifiers, policy: Policy
+) -> Flow[tuple[float, Revocation | Unknown | None, Verified | Reason]]:
+    """Ask for time and state anew where somebody far away was asked: the token may have run out, or been revoked.
+
+    A store that was silent stays so.
+    """
+    if not isinstance(verified, Verified) or not verified.asked:
+        return now, state, verified
+    now = yield from ask(NOW)
+    again = state if state is UNKNOWN else (yield from check_state(identifiers, policy))
+    return now, again, Reason.STATE_UNAVAILABLE if again is UNKNOWN and policy.state == "refuse" else verified

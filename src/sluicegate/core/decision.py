@@ -40,6 +40,7 @@ class Reason(StrEnum):
     VERIFICATION_RATE = "verification_rate"
     BREAKER_OPEN = "breaker_open"
     WEBHOOK_UNAVAILABLE = "webhook_unavailable"
+    KEYS_UNAVAILABLE = "keys_unavailable"
     STATE_UNAVAILABLE = "state_unavailable"
     RATE_LIMITED = "rate_limited"
 
@@ -47,7 +48,7 @@ class Reason(StrEnum):
 _STAGE = {reason: stage for stage, reason in enumerate(Reason)}
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
+class Identity(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Who is let in, built from the verified token only.
 
     `expires_at` is in seconds since the epoch, None when the token never expires. `meta` holds the claims that
@@ -62,7 +63,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
 
 
-class Admit(msgspec.Struct, frozen=True, kw_only=True):
+class Admit(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Let it through. `identity` is None for an anonymous request where the route allows that.
 
     `state_unknown`: the store was out of reach and the operator chose to admit (`fail_open`).
@@ -73,7 +74,7 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
     state_unknown: bool = False
 
 
-class Refuse(msgspec.Struct, frozen=True, kw_only=True):
+class Refuse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Do not let it through, and why.
 
     `detail` is for the log and `explain`, never for the caller. `jti` and `subject` are set only when the token

@@ -34,8 +34,10 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _table(kind: SourceKind, arriving: tuple[str, ...], names: tuple[str, ...]) -> SourceTable:
-    pairs = zip(arriving, names, strict=True)
-    return {key.encode(): (rank, Source(kind, name)) for rank, (key, name) in enumerate(pairs)}
+    table: dict[bytes, tuple[int, Source]] = {}
+    for key, name in zip(arriving, names, strict=True):
+        table.setdefault(key.encode(), (len(table), Source(kind, name)))  # named twice: the first counts
+    return table
 
 
 class ClaimNames(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +67,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     `state`: what to do about the revocation store. "none" asks nothing; "refuse" and "admit" say what follows
     when it cannot answer. `auth`: "required"; "optional" lets a request without a token in as anonymous; "off" lets
-    everything in. `leeway` is in seconds.
+    everything in. `leeway` is in seconds. `audiences_of` replaces `audiences` for tokens of these issuers, by `iss`.
     """
 
     sources: Sources = Sources()
@@ -78,6 +80,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     leeway: float = 0.0
     issuers: frozenset[str] = frozenset()
     audiences: frozenset[str] = frozenset()
+    audiences_of: Mapping[str, frozenset[str]] = {}
     requirement: Requirement = Requirement()
 
     def with_route(self, *, auth: Literal["required", "optional"] = "required", requirement: Requirement) -> "Policy":

@@ -19,7 +19,7 @@ class Source(msgspec.Struct, frozen=True):
         return f"{self.kind} {self.name}"
 
 
-class Credential(msgspec.Struct, frozen=True):
+class Credential(msgspec.Struct, frozen=True, gc=False):
     """A token as it was sent, without its scheme. Nothing in it is trusted.
 
     Its `repr` never shows the token: tracebacks and debuggers end in logs.
@@ -33,7 +33,7 @@ class Credential(msgspec.Struct, frozen=True):
         return f"<Credential from {self.source}, {len(self.token)} bytes>"
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One request, as far as a decision can depend on it.
 
     `path` is the path as sent, without the query; `query` is the raw query without `?`. Header names are lower

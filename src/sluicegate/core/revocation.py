@@ -4,9 +4,8 @@ The key of a `jti` and its value are those of the Caddy plugin stateful_jwt, so 
 blacklist today writes ours.
 """
 
-import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -35,7 +34,21 @@ class Kind(StrEnum):
     TOKEN = "token"  # noqa: S105 - a kind of selector, no secret
 
 
+SELECTING_CLAIMS = (
+    ("sub", Kind.SUB),
+    ("sid", Kind.SID),
+    ("azp", Kind.CLIENT),  # OpenID Connect's name for the client; `client_id` is that of RFC 9068
+    ("client_id", Kind.CLIENT),
+    ("iss", Kind.ISS),
+)
+_REMEDY = "give 1 to 256 bytes without control characters"
+_REMEDIES = {
+    Kind.JTI: _REMEDY + ", without *, and not beginning as the key of another kind does",
+    Kind.TOKEN: "give the 64 lower-case hex digits of its SHA-256",
+}
 _CUTOFF_KINDS = frozenset({Kind.SUB, Kind.SID, Kind.CLIENT, Kind.KID, Kind.ISS})
+_OF_AN_ISSUER = frozenset({Kind.SUB, Kind.SID, Kind.CLIENT})
+"""Kinds whose values an issuer gives out: two issuers may both have an `alice`."""
 
 
 def is_identifier(text: str) -> bool:
@@ -59,19 +72,45 @@ class Selector(msgspec.Struct, frozen=True):
 
 
 class KeyLayout(msgspec.Struct, frozen=True, kw_only=True):
-    """Under which keys revocations stand."""
+    """Under which keys revocations stand.
+
+    `issuers` gives each of several issuers, by its `iss`, the short name that stands first in what selects by `sub`,
+    `sid` or `client`: `sub:main:alice`. Tokens of any other issuer carry no name there; `unnamed` tells whether there
+    are such tokens.
+
+    What follows from these is reckoned once: `by_claim` is what the keys of each selecting claim begin with,
+    `by_issuer` the same for a named issuer; `reserved` is how a `jti` may not begin, lest it spell the key of another
+    kind, and mostly empty; `names` is how the value of an unnamed issuer may not begin, for the same reason.
+    """
 
     blacklist_prefix: str = "BLACKLIST:key:"
     selector_prefix: str = "BLACKLIST:"
+    issuers: Mapping[str, str] = {}
+    unnamed: bool = True
+    by_claim: tuple[tuple[str, str], ...] = ()
+    by_issuer: Mapping[str, tuple[tuple[str, str], ...]] = {}
+    reserved: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Reckon it."""
+        own = self.blacklist_prefix
+        others = [self.prefix(kind) for kind in Kind if kind is not Kind.JTI]
+        reserved = tuple(prefix.removeprefix(own) for prefix in others if prefix.startswith(own))
+        msgspec.structs.force_setattr(self, "reserved", reserved)
+        msgspec.structs.force_setattr(self, "by_claim", self._by_claim(""))
+        by_issuer = {iss: self._by_claim(f"{name}:") for iss, name in self.issuers.items()}
+        msgspec.structs.force_setattr(self, "by_issuer", by_issuer)
+        msgspec.structs.force_setattr(self, "names", tuple(f"{name}:" for name in self.issuers.values()))
+
+    def _by_claim(self, name: str) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            (claim, self.prefix(kind) + (name if kind in _OF_AN_ISSUER else "")) for claim, kind in SELECTING_CLAIMS
+        )
 
     def prefix(self, kind: Kind) -> str:
         """Return what every key of this kind begins with."""
         return self.blacklist_prefix if kind is Kind.JTI else f"{self.selector_prefix}{kind}:"
-
-    @property
-    def reserved(self) -> tuple[str, ...]:
-        """How a `jti` may not begin, lest it spell the key of another kind. Mostly empty."""
-        return _reserved(self)
 
     def is_jti(self, text: str) -> bool:
         """Tell whether `text` can be a `jti`: an identifier that spells no other kind's key.
@@ -83,18 +122,21 @@ class KeyLayout(msgspec.Struct, frozen=True, kw_only=True):
     def key(self, selector: Selector) -> str:
         """Return the store key of a selector.
 
-        Raises `InvalidSelector` for a value that no token can carry.
+        Raises `InvalidSelector` for a value that no token can carry, and, among several issuers, for one that does
+        not say whose it is: it would stand in the store and select nothing.
         """
         value = selector.value
+        if self.names and selector.kind in _OF_AN_ISSUER:
+            if value.startswith(self.names):
+                value = value.partition(":")[2]
+            elif not self.unnamed:
+                known = ", ".join(name.removesuffix(":") for name in self.names)
+                raise InvalidSelector(f"write whose {selector.kind} it is: NAME:VALUE, where NAME is one of {known}")
         valid = {Kind.JTI: self.is_jti, Kind.TOKEN: _is_sha256}.get(selector.kind, is_identifier)
         if not valid(value):
-            msg = f"{selector.kind} {value[:80]!r} can name no token: " + (
-                "give the 64 lower-case hex digits of its SHA-256"
-                if selector.kind is Kind.TOKEN
-                else "give 1 to 256 bytes without control characters"
-            )
-            raise InvalidSelector(msg)
-        return self.prefix(selector.kind) + value
+            # never the value: people paste whole tokens here
+            raise InvalidSelector(f"this {selector.kind} can name no token: " + _REMEDIES.get(selector.kind, _REMEDY))
+        return self.prefix(selector.kind) + selector.value
 
     def selector(self, key: str) -> Selector | None:
         """Return what a store key selects, or None when it is none of ours."""
@@ -104,13 +146,6 @@ class KeyLayout(msgspec.Struct, frozen=True, kw_only=True):
             if key.startswith(prefix) and len(key) > len(prefix):
                 return Selector(kind, key[len(prefix) :])
         return None
-
-
-@functools.lru_cache(maxsize=64)
-def _reserved(layout: KeyLayout) -> tuple[str, ...]:
-    others = [layout.prefix(kind) for kind in Kind if kind is not Kind.JTI]
-    own = layout.blacklist_prefix
-    return tuple(prefix.removeprefix(own) for prefix in others if prefix.startswith(own))
 
 
 def _is_sha256(text: str) -> bool:
@@ -153,10 +188,11 @@ def decode(value: str | None) -> Revocation:
         return Revocation(reason=value)
     reason = fields.pop("reason", None)
     not_before = fields.pop("not_before", None)
+    # a number stays as it is written: an integer of 400 digits is no float, and lies behind every token
     numeric = isinstance(not_before, int | float) and not isinstance(not_before, bool)
     return Revocation(
         reason=reason if isinstance(reason, str) and reason else "revoked",
-        not_before=float(not_before) if numeric else None,
+        not_before=not_before if numeric else None,
         context=fields,
     )
 
@@ -165,10 +201,12 @@ def encode(revocation: Revocation) -> str:
     """Write a value: the plain reason where that says it all, as every existing reader expects."""
     if revocation.not_before is None and not revocation.context and not revocation.reason.startswith("{"):
         return revocation.reason
-    fields: dict[str, Any] = {"reason": revocation.reason}
+    # the context is a writer's notes: none of them may pass for a cut-off, which would spare tokens
+    fields = {name: value for name, value in revocation.context.items() if name not in {"reason", "not_before"}}
+    fields["reason"] = revocation.reason
     if revocation.not_before is not None:
         fields["not_before"] = revocation.not_before
-    return msgspec.json.encode(fields | dict(revocation.context)).decode()
+    return msgspec.json.encode(fields).decode()
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -202,8 +240,3 @@ def strongest(hits: Hits, issued_at: float | None, layout: KeyLayout) -> tuple[s
         if selector is None or selector.kind not in _CUTOFF_KINDS or revocation.covers(issued_at):
             return key, revocation
     return None
-
-
-def keys_of(layout: KeyLayout, selectors: Iterable[Selector]) -> tuple[str, ...]:
-    """Return the store keys of selectors that are already known to be valid."""
-    return tuple(layout.prefix(selector.kind) + selector.value for selector in selectors)

@@ -19,7 +19,8 @@ _MARKS = (
 
 # SHA-256 of secrets that stand in documentation, tutorials and RFCs: whoever can read can sign with them. Kept
 # as digests so that this file is no list to copy from. Sources: RFC 7515 A.1; jwt.io (old and new); the READMEs of
-# ggicci/caddy-jwt, jsonwebtoken, PyJWT and FastAPI's tutorial; common framework templates.
+# ggicci/caddy-jwt (and the demo of stateful_jwt, which uses the same), jsonwebtoken, PyJWT and FastAPI's tutorial;
+# common framework templates.
 _DOCUMENTED = frozenset(
     {
         "011fc2994e39d251141540f87a69092b3f22a86767f7283de7eeedb3897bedf6",
@@ -32,6 +33,7 @@ _DOCUMENTED = frozenset(
         "546aa91c38296763a7727de92a2d4201c848dc2d2b62142ed30a054cdad3e938",
         "570dad43de1af4c925f92c16a68a50936da42b7dd6fdeb24850507a1199aac89",
         "5eef83fe7cb71e2da053f846a07ecf933f49b66ef755ef8627be5e2fe94d7e84",
+        "60931465b0b730e9d53286a2e821443f30853a50ffb6b1aa7200e10ad6ff3511",
         "730d21a80e61a8de82d12cb4c0b8057cff5a30e2dec50ce7a773513374f9164a",
         "7d5f5ad0674ec2f2960b1a34f33370a0f71471fa0e3ef0c0a692977d276dafe8",
         "861009ec4d599fab1f40abc76e6f89880cff5833c79c548c99f9045f191cd90b",
@@ -39,6 +41,7 @@ _DOCUMENTED = frozenset(
         "8b1b17a9740c068accab5c3d0d652c8e3cc13206e70bb73b42ea41d4c2de3c12",
         "8b2d3e0a23642d82e80161725bb9b3788c64a3e113f3248b322f2b7e61938fa5",
         "94d2f2cff66c99ed705b092d60689b8c70217f5ad68cd2138a81f2453484ff13",
+        "9dea66d0079e1e5d281faea70a05bf41fa2f7b4d909c3426d1b315cd19418868",
         "a064b502e61d27e94b8717290e5e1b32e36720e9fbdf952ec81a84c07128cb37",
         "b3f6f5d4f9cee4e99fe5db63234b775a205edc23efbbff87acc308626b5fd24a",
         "c8ecc9361a05e285f04c26f9572131a6deab07e9e2b865053c6f75a4d8bd2b32",
@@ -65,7 +68,34 @@ def looks_like_key_material(data: bytes) -> bool:
     head = data.strip().lower()
     if head.startswith(_MARKS) or b"-----begin " in head or b" private key" in head:
         return True
-    return head.startswith((b"{", b"[")) and b'"kty"' in head
+    return b'"kty"' in head or _is_der(data.lstrip())
+
+
+def _is_der(data: bytes) -> bool:
+    """Tell whether the bytes are one ASN.1 SEQUENCE of whole elements, as keys and certificates in DER are (X.690).
+
+    One random secret in a million is such a thing by chance. White space may follow: files end in a new line.
+    """
+    outer = _element(data)
+    if data[:1] != b"\x30" or outer is None or outer[1].strip():
+        return False
+    rest = outer[0]
+    while rest:
+        inner = _element(rest)
+        if inner is None:
+            return False
+        rest = inner[1]
+    return True
+
+
+def _element(data: bytes) -> tuple[bytes, bytes] | None:
+    """Return the content of the first ASN.1 element and what follows it; None where it does not end in time."""
+    start, length = 2, int.from_bytes(data[1:2])
+    if length > 0x80:  # noqa: PLR2004 - the long form: so many bytes hold the length
+        start += length & 0x7F
+        length = int.from_bytes(data[2:start])
+    end = start + length
+    return (data[start:end], data[end:]) if end <= len(data) else None
 
 
 def weakness(text: str, secret: bytes) -> Weakness | None:

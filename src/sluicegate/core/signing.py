@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sluicegate.core.algorithms import ALGORITHMS, Algorithm
+from sluicegate.core.keys import load, read_base64
 from sluicegate.errors import KeyFault
 
 Sign = Callable[[bytes], bytes]
@@ -30,8 +31,13 @@ def mint(claims: Mapping[str, Any], sign: Sign, *, algorithm: str, kid: str | No
     return (signing_input + b"." + _base64url(sign(signing_input))).decode()
 
 
-def hmac_signer(secret: bytes, algorithm: str) -> Sign:
-    """Return a signer for one of HS256, HS384, HS512."""
+def secret_signer(sign_key: str, algorithm: str) -> Sign:
+    """Return a signer for one of HS256, HS384, HS512, with the secret as `sign_key` holds it.
+
+    Raises `KeyFault` for a secret that the gate would not take either.
+    """
+    load(sign_key, [algorithm])
+    secret = read_base64(sign_key) or b""
     name = ALGORITHMS[algorithm].hash_name
     return lambda signed: hmac.digest(secret, signed, name)
 

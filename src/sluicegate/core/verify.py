@@ -1,11 +1,15 @@
 """Step 3: is the token genuine? The `Verifier` protocol, and verification with local keys."""
 
+from collections.abc import Iterable
 from typing import Final, Protocol
+
+import msgspec
 
 from sluicegate.core.algorithms import ALGORITHMS
 from sluicegate.core.claims import Identifiers, MalformedClaim, Verified, read
 from sluicegate.core.decision import Reason
 from sluicegate.core.flow import Flow
+from sluicegate.core.keyring import FixedKeys, Keyring
 from sluicegate.core.keys import Key
 from sluicegate.core.policy import ClaimNames
 from sluicegate.core.request import Request
@@ -39,7 +43,7 @@ class VerifiedCache:
     """
 
     def __init__(self, size: int) -> None:
-        self._half: Final = max(1, size // 2) if size else 0
+        self._half: Final = size // 2
         self._young: dict[bytes, Verified] = {}
         self._old: dict[bytes, Verified] = {}
 
@@ -72,16 +76,21 @@ class VerifiedCache:
 
 
 class LocalKeys:
-    """Verifies with keys that are here. A key says which algorithms it is for; the token picks none."""
+    """Verifies with keys that are here, or fetched. A key says which algorithms it is for; the token picks none."""
 
-    def __init__(self, key: Key, names: ClaimNames, *, cache_size: int = 100_000) -> None:
-        self._key: Final = key
+    def __init__(self, keys: Key | Keyring, names: ClaimNames, *, cache_size: int = 100_000) -> None:
+        self._ring: Final[Keyring] = FixedKeys(keys) if isinstance(keys, Key) else keys
+        self._only: Final = keys if isinstance(keys, Key) else None
         self._names: Final = names
         self._cache: Final = VerifiedCache(cache_size)
 
     def recall(self, digest: bytes, request: Request, now: float) -> Verified | None:  # noqa: ARG002 - a signature holds on every route
-        """Return what is remembered of a token seen before."""
-        return self._cache.get(digest, now)
+        """Return what is remembered of a token seen before, unless its key has been withdrawn."""
+        found = self._cache.get(digest, now)
+        # the only key there is cannot be withdrawn
+        if found is None or (found.key is self._only) or self._ring.stands(found.key, now):
+            return found
+        return None
 
     def verify(
         self,
@@ -94,17 +103,58 @@ class LocalKeys:
         return self.prove(peeked, identifiers, now)
 
     def prove(self, peeked: Peeked, identifiers: Identifiers, now: float) -> Flow[Verified | Reason]:
-        """Keys are at hand, so proving costs no question."""
+        """Do the same: keys are at hand, and asking for them costs one fetch for everybody."""
+        return genuine(peeked, identifiers, now, ring=self._ring, names=self._names, cache=self._cache)
+
+
+def genuine(
+    peeked: Peeked, identifiers: Identifiers, now: float, *, ring: Keyring, names: ClaimNames, cache: VerifiedCache
+) -> Flow[Verified | Reason]:
+    """Say whether one of these keys signed the token, waiting for new ones where none of those at hand did."""
+    keys = yield from ring.candidates(peeked.header, now)
+    key = _signer(peeked, keys)
+    waited = key is None
+    if key is None:
+        further = yield from ring.renewed(peeked.header, keys, now)
+        if isinstance(further, Reason):
+            return further
+        key = _signer(peeked, further)
+    if key is None:
+        return Reason.SIGNATURE
+    verified = vouch(peeked, identifiers, names, key=key)
+    if isinstance(verified, Verified):
+        cache.put(peeked.digest, verified, now)
+        return msgspec.structs.replace(verified, asked=True) if waited else verified
+    return verified
+
+
+def _signer(peeked: Peeked, keys: Iterable[Key]) -> Key | None:
+    for key in keys:
+        if key.checks[peeked.header.alg](peeked.signing_input, peeked.signature):
+            return key
+    return None
+
+
+class NoKeys:
+    """Vouches for nothing: a gate with authentication off may have no key at all."""
+
+    def recall(self, digest: bytes, request: Request, now: float) -> None:
+        """Remember nothing."""
+
+    def verify(
+        self,
+        peeked: Peeked,
+        identifiers: Identifiers,
+        request: Request,  # noqa: ARG002 - the protocol's
+        now: float,
+    ) -> Flow[Verified | Reason]:
+        """Know no key."""
+        return self.prove(peeked, identifiers, now)
+
+    def prove(self, peeked: Peeked, identifiers: Identifiers, now: float) -> Flow[Verified | Reason]:  # noqa: ARG002 - the protocol's
+        """Know no key."""
         yield from ()
-        check = self._key.checks.get(peeked.header.alg)
-        if check is None:
-            return Reason.ALGORITHM
-        if not check(peeked.signing_input, peeked.signature):
-            return Reason.SIGNATURE
-        verified = vouch(peeked, identifiers, self._names, key=self._key)
-        if isinstance(verified, Verified):
-            self._cache.put(peeked.digest, verified, now)
-        return verified
+        return Reason.UNKNOWN_KEY
 
 
 class Unchecked:

@@ -1,0 +1,153 @@
+"""The log: one line a decision, from one frozen record. Never a token, a query or a header.
+
+Lines go to the standard logger `sluicegate`, so that an application's own logging takes them; `configure` sets up
+the servers' own, as JSON or to be read.
+"""
+
+import datetime as dt
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TextIO
+
+from sluicegate.core.decision import Admit, Identity, Reason, Refuse
+from sluicegate.ports import Record
+
+LogForm = Literal["auto", "json", "text"]
+
+LOGGER: Final = logging.getLogger("sluicegate")
+
+_FIELDS = "sluicegate_fields"
+# Not somebody's bad token but our own trouble: said whether or not blocked requests are logged.
+_TROUBLE = frozenset(
+    {
+        Reason.STATE_UNAVAILABLE,
+        Reason.WEBHOOK_UNAVAILABLE,
+        Reason.KEYS_UNAVAILABLE,
+        Reason.BREAKER_OPEN,
+        Reason.VERIFICATION_RATE,
+    }
+)
+_TROUBLE_EVERY = 1.0
+"""Seconds between two lines on the same trouble: a store that is away must not fill the disk too."""
+
+
+class LogObserver:
+    """Writes decisions to the log.
+
+    Admissions are written at level debug; refusals at info, when `log_blocked`; trouble of our own at warning, once
+    a second and kind, with the number left out in between.
+    """
+
+    def __init__(self, *, log_blocked: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log_blocked: Final = log_blocked
+        self._clock: Final = clock
+        self._troubles: dict[str, tuple[float, int]] = {}
+
+    def decided(self, record: Record) -> None:
+        """Write one line, or none."""
+        decision = record.decision
+        if isinstance(decision, Admit):
+            if decision.state_unknown:
+                self._trouble("admitted, state unknown", record)
+            elif LOGGER.isEnabledFor(logging.DEBUG):
+                LOGGER.debug("admitted", extra={_FIELDS: _fields(record)})
+        elif decision.reason in _TROUBLE:
+            self._trouble("refused", record)
+        elif self._log_blocked:
+            LOGGER.info("refused", extra={_FIELDS: _fields(record)})
+
+    def _trouble(self, message: str, record: Record) -> None:
+        decision = record.decision
+        kind = decision.reason if isinstance(decision, Refuse) else message
+        now = self._clock()
+        last, left_out = self._troubles.get(kind, (-_TROUBLE_EVERY, 0))
+        if now - last < _TROUBLE_EVERY:
+            self._troubles[kind] = (last, left_out + 1)
+            return
+        self._troubles[kind] = (now, 0)
+        LOGGER.warning(message, extra={_FIELDS: _fields(record) | {"like_it_before": left_out}})
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    request, decision = record.request, record.decision
+    fields: dict[str, Any] = {
+        "id": request.id,
+        "client": request.client,
+        "method": request.method,
+        "path": request.path,
+        "source": str(decision.source) if decision.source else None,
+    }
+    match decision:
+        case Admit(identity=Identity() as identity):
+            fields |= {"sub": identity.id, "jti": identity.jti, "issuer": identity.issuer}
+        case Admit():
+            fields["anonymous"] = True
+        case Refuse():
+            fields |= {"reason": decision.reason.value, "detail": decision.detail or None}
+            fields |= {"sub": decision.subject, "jti": decision.jti}
+    fields["took_ms"] = round(record.took * 1000, 3)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def configure(
+    level: str, *, form: LogForm = "auto", stream: TextIO | None = None
+) -> logging.Handler:
+    """Send the log to `stream` (standard error): as JSON, or as text where a person reads it on a terminal.
+
+    Returns the handler, for whoever must take it off again.
+    """
+    out = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(out)
+    as_text = form == "text" or (form == "auto" and out.isatty())
+    handler.setFormatter(TextLine() if as_text else JsonLine())
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(level.upper())
+    LOGGER.propagate = False
+    return handler
+
+
+def event(level: int, message: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Write a line that is no decision: a start, a stop, an unsafe setting."""
+    LOGGER.log(level, message, extra={_FIELDS: fields})
+
+
+class JsonLine(logging.Formatter):
+    """One JSON object a line (RFC 8259); nothing in it can break the line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write time, level, message and fields."""
+        line = {"time": _stamp(record), "level": record.levelname.lower(), "message": record.getMessage()}
+        return json.dumps(line | dict(_extra(record)) | _traceback(self, record), default=str)
+
+
+class TextLine(logging.Formatter):
+    """One line to read: time, level, message, then `name=value`, quoted where a value could mislead."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write time, level, message and fields."""
+        pairs = (f"{name}={_quoted(value)}" for name, value in _extra(record).items())
+        line = " ".join((_stamp(record), f"{record.levelname.lower():7}", record.getMessage(), *pairs))
+        return line + "".join(f"\n{text}" for text in _traceback(self, record).values())
+
+
+def _stamp(record: logging.LogRecord) -> str:
+    moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _extra(record: logging.LogRecord) -> Mapping[str, Any]:
+    fields: Mapping[str, Any] = getattr(record, _FIELDS, {})
+    return fields
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, str]:
+    return {"traceback": formatter.formatException(record.exc_info)} if record.exc_info else {}
+
+
+def _quoted(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    plain = text.isascii() and text.isprintable() and not set(text) & set(' "=')
+    return text if plain and text else json.dumps(text)

@@ -1,0 +1,193 @@
+"""Revocations in one Redis or Valkey (6 or newer), asked on every decision: for threads, and for event loops.
+
+A question is one EXISTS that names every key; only when something stands are the values read. `timeout` bounds it from
+`find` to the last byte, whatever has to be done in between: connect, TLS, login. An idle connection that the server has
+closed is replaced; nothing else is retried. Which commands a user of the access control list needs: EXISTS and GET.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Final, final
+
+from sluicegate.backends.redis_address import Address
+from sluicegate.backends.redis_ledger import RedisLedger
+from sluicegate.backends.redis_link import Link
+from sluicegate.backends.redis_outage import Outage
+from sluicegate.backends.redis_pool import Pool
+from sluicegate.backends.redis_report import report
+from sluicegate.backends.redis_wire import Wire
+from sluicegate.backends.standing import NONE, is_storable
+from sluicegate.core.flow import Hits
+from sluicegate.core.revocation import Entry
+from sluicegate.errors import StateUnavailable
+from sluicegate.ports import StoreReport
+
+TIMEOUT: Final = 0.05
+"""Seconds; the default of the Caddy plugin stateful_jwt."""
+
+CONNECTIONS: Final = 32
+IN_FLIGHT: Final = 10_000
+PROBE: Final = "BLACKLIST:key:"
+
+
+@final
+class RedisStore:
+    """A `StateStore` that answers at once, a `Ledger` and an `Inspectable`. Safe between threads and after a fork.
+
+    At most `connections` questions are asked at the same time; further ones wait for a connection to come free, and
+    raise `StateUnavailable` when none does within `timeout` seconds. `probe` is the key that `inspect` asks about; a
+    write is acknowledged when `durable_replicas` replicas have it. `clock` returns seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        timeout: float = TIMEOUT,
+        durable_replicas: int = 0,
+        probe: str = PROBE,
+        connections: int = CONNECTIONS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._wire: Final = Wire(address)
+        self._timeout: Final = timeout
+        self._replicas: Final = durable_replicas
+        self._probe: Final = probe
+        self._outage: Final = Outage(clock)
+        self._pool: Final = Pool(self._wire, self._outage, size=connections, timeout=timeout)
+        self._ledger: Final = RedisLedger(address, durable_replicas=durable_replicas, clock=clock)
+
+    def find(self, keys: tuple[str, ...]) -> Hits:
+        """Return the keys that stand, each with its value.
+
+        Raises `StateUnavailable` when the whole answer is not there within `timeout`, and for every answer that is an
+        error.
+        """
+        keys = keys if all(map(is_storable, keys)) else tuple(filter(is_storable, keys))
+        if not keys:
+            return NONE
+        try:
+            hits = self._found(keys, time.monotonic() + self._timeout)
+        except StateUnavailable:
+            self._outage.question_failed()
+            raise
+        if self._outage.since is not None:
+            self._outage.question_answered()
+        return hits
+
+    def put(self, key: str, entry: Entry) -> Entry:
+        """Write one entry merged with what stands; return what stands now. See `RedisLedger.put`."""
+        return self._ledger.put(key, entry)
+
+    def remove(self, key: str) -> bool:
+        """Take one entry away; tell whether there was one. See `RedisLedger.remove`."""
+        return self._ledger.remove(key)
+
+    def entries(self, prefix: str) -> Iterator[tuple[str, Entry]]:
+        """Iterate over the entries whose key begins so. See `RedisLedger.entries`."""
+        return self._ledger.entries(prefix)
+
+    def inspect(self) -> StoreReport:
+        """Ask the server how it is; takes a second at most."""
+        return report(self._wire, self._outage, probe=self._probe, durable_replicas=self._replicas)
+
+    def close(self) -> None:
+        """Close the connections. Questions raise `StateUnavailable` from now on."""
+        self._pool.close()
+        self._ledger.close()
+
+    def _found(self, keys: tuple[str, ...], deadline: float) -> Hits:
+        wire = self._wire
+        (reply,) = self._pool.exchange(wire.question(keys), 1, deadline)
+        if not wire.count(reply, keys):
+            return NONE
+        return wire.hits(keys, self._pool.exchange(wire.values(keys), wire.values_replies(keys), deadline))
+
+
+@final
+class AsyncRedisStore:
+    """A `StateStore` that answers awaitably, and an `Inspectable`.
+
+    Each event loop has one connection. What is asked in one turn of the loop leaves in one write. With `limit`
+    questions in flight the next one fails with `StateUnavailable` at once. Everything else as with `RedisStore`, which
+    also does the writing.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        timeout: float = TIMEOUT,
+        durable_replicas: int = 0,
+        probe: str = PROBE,
+        limit: int = IN_FLIGHT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._wire: Final = Wire(address)
+        self._timeout: Final = timeout
+        self._replicas: Final = durable_replicas
+        self._probe: Final = probe
+        self._limit: Final = limit
+        self._outage: Final = Outage(clock)
+        self._linking: Final = threading.Lock()
+        self._links: Final[dict[asyncio.AbstractEventLoop, Link]] = {}
+        self._link: Link | None = None
+        self._is_closed = False
+
+    def find(self, keys: tuple[str, ...]) -> asyncio.Future[Hits]:
+        """Ask, and return the future that will hold the keys that stand, each with its value.
+
+        The future holds `StateUnavailable` when the whole answer is not there within `timeout`, and for every answer
+        that is an error. It may be cancelled at any time. Raises `RuntimeError` where no event loop runs.
+        """
+        link = self._link
+        if link is None or link.loop is not asyncio.get_running_loop():
+            link = self._link_here()
+        try:
+            packed = self._wire.question(keys)
+        except UnicodeEncodeError:
+            keys = tuple(filter(is_storable, keys))
+            packed = self._wire.question(keys)
+        if not keys:
+            nothing = link.loop.create_future()
+            nothing.set_result(NONE)
+            return nothing
+        return link.ask(keys, packed)
+
+    def inspect(self) -> StoreReport:
+        """Ask the server how it is; blocks, for a second at most, so it is for a thread."""
+        return report(self._wire, self._outage, probe=self._probe, durable_replicas=self._replicas)
+
+    def close(self) -> None:
+        """Have every loop throw its connection away. May be called from any thread; questions fail from now on."""
+        with self._linking:
+            self._is_closed = True
+            links = tuple(self._links.values())
+        for link in links:
+            with suppress(RuntimeError):  # a loop that is closed has no connection any more
+                link.loop.call_soon_threadsafe(link.close)
+
+    async def aclose(self) -> None:
+        """Close, and return when this loop's connection is gone."""
+        self.close()
+        link = self._links.get(asyncio.get_running_loop())
+        if link is not None:
+            await link.wait_closed()
+
+    def _link_here(self) -> Link:
+        """Return the running loop's link. One store serves several loops in turn, or in threads of their own."""
+        loop = asyncio.get_running_loop()
+        with self._linking:
+            for ended in [other for other in self._links if other.is_closed()]:
+                del self._links[ended]
+            link = self._links.get(loop)
+            if link is None:
+                link = Link(self._wire, self._outage, timeout=self._timeout, limit=self._limit)
+                if self._is_closed:
+                    link.close()
+                self._links[loop] = link
+            self._link = link
+            return link

@@ -1,0 +1,170 @@
+"""One event loop's way to one Redis or Valkey: connects when asked, and again when the connection ends."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Collection
+from contextvars import Context
+from typing import Final, final
+
+from sluicegate.backends.redis_outage import CONNECT_WITHIN, Outage
+from sluicegate.backends.redis_socket import Place, prepared
+from sluicegate.backends.redis_stream import Asking, Question, Stream
+from sluicegate.backends.redis_wire import Wire
+from sluicegate.core.flow import Hits
+from sluicegate.errors import StateUnavailable
+
+
+@final
+class Link:
+    """Keeps one connection, and asks every question on it.
+
+    While a connection is being made, questions wait for it together; when it takes longer than `timeout` they fail at
+    once until it is there, and after a failed attempt until the pause is over. With `limit` questions in flight the
+    next one fails at once. Belongs to the loop that runs when it is made.
+    """
+
+    def __init__(self, wire: Wire, outage: Outage, *, timeout: float, limit: int) -> None:
+        self._asking: Final = Asking(wire, outage, timeout=timeout)
+        self.loop: Final = self._asking.loop
+        self._wire: Final = wire
+        self._outage: Final = outage
+        self._timeout: Final = timeout
+        self._connect_within: Final = max(timeout, CONNECT_WITHIN)
+        self._limit: Final = limit
+        self._stream: Stream | None = None
+        self._waiting: list[Question] = []
+        self._dialling: asyncio.Task[None] | None = None
+        self._dial_began = 0.0
+        self._is_closed = False
+
+    def ask(self, keys: tuple[str, ...], packed: bytes) -> asyncio.Future[Hits]:
+        """Ask, and return what will be the answer; `packed` is `Wire.question` of the keys."""
+        future = self.loop.create_future()
+        question = Question(future, keys, time.monotonic())
+        stream = self._stream
+        if stream is None:
+            self._wait(question)
+        elif len(stream.pending) < self._limit:
+            stream.ask(question, packed)
+        else:
+            self._refuse(question, f"owes {self._limit} answers already")
+        return future
+
+    def close(self) -> None:
+        """Throw the connection away, and fail what waits and what is asked from now on."""
+        self._is_closed = True
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self._stream is not None:
+            self._stream.drop(self._closed())
+
+    async def wait_closed(self) -> None:
+        """Close, and return when the transport is gone."""
+        dialling, stream = self._dialling, self._stream
+        self.close()
+        if dialling is not None:
+            await asyncio.wait([dialling])
+        if stream is not None:
+            await stream.lost
+
+    def _wait(self, question: Question) -> None:
+        now = time.monotonic()
+        dialled_for = 0.0 if self._dialling is None else now - self._dial_began
+        if self._is_closed:
+            self._asking.fail((question,), self._closed())
+        elif self._dialling is None and self._outage.is_resting(now):
+            self._asking.fail((question,), StateUnavailable(self._outage.cause))
+        elif dialled_for >= self._timeout:
+            self._refuse(question, f"has not let us in for {dialled_for:.2f} s")
+        elif len(self._waiting) >= self._limit:
+            self._refuse(question, f"owes {self._limit} answers already")
+        else:
+            self._waiting.append(question)
+            self._asking.expire(question, now)
+            if self._dialling is None:
+                self._dial_began = now
+                # an empty context: it outlives the request that happens to begin it
+                self._dialling = self.loop.create_task(self._dial(), context=Context())
+
+    async def _dial(self) -> None:
+        failure = self._closed()
+        stream: Stream | None = None
+        try:
+            async with asyncio.timeout(self._connect_within):
+                stream = await self._connected()
+        except StateUnavailable as error:
+            failure = error
+        except OSError as error:  # the timeout, and what `ssl` raises, are OSErrors too
+            failure = self._wire.failed(error)
+        finally:
+            self._stream = stream
+            self._dialling = None
+            waiting, self._waiting = self._waiting, []
+            if stream is None:
+                self._outage.dial_failed(str(failure), began=self._dial_began)
+                self._asking.fail(waiting, failure)
+        if stream is not None:
+            self._outage.dialled()
+            for question in waiting:
+                if not question.future.done():
+                    # From now on the connection is timed by it; its caller has a timer of its own. A handshake that
+                    # took nearly all the time must not cost the connection that came of it.
+                    question.sent = time.monotonic()
+                    stream.ask(question, self._wire.question(question.keys))
+
+    def _ended(self, stream: Stream, again: Collection[Question]) -> None:
+        if self._stream is stream:
+            self._stream = None
+        for question in again:
+            if not question.future.done():
+                question.was_asked_again = True
+                question.answers = None
+                self._wait(question)
+
+    async def _connected(self) -> Stream:
+        tls = self._wire.address.tls
+        name = None if tls is None else self._wire.address.certificate_name
+        plain = await self._dialled()
+        stream = Stream(self._asking, self._ended)
+        try:
+            await self.loop.create_connection(lambda: stream, sock=plain, ssl=tls, server_hostname=name)
+            await stream.greeted
+        except BaseException:
+            stream.drop(self._closed())
+            plain.close()
+            raise
+        return stream
+
+    async def _dialled(self) -> socket.socket:
+        address = self._wire.address
+        if address.path:
+            return await self._dial_one(socket.AF_UNIX, address.path)
+        places = await self.loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        ends = self._dial_began + self._connect_within
+        for number, (family, *_, place) in enumerate(places, start=1):
+            # each address gets its share of what is left: one that swallows packets must not hide the next
+            share = (ends - time.monotonic()) / (len(places) - number + 1)
+            try:
+                async with asyncio.timeout(share):
+                    return await self._dial_one(family, place)
+            except OSError:
+                if number == len(places):
+                    raise
+        raise ConnectionError(f"{address.host} has no address")
+
+    async def _dial_one(self, family: int, place: Place) -> socket.socket:
+        made = prepared(family)
+        made.setblocking(False)  # noqa: FBT003 - its name in the standard library
+        try:
+            await self.loop.sock_connect(made, place)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _refuse(self, question: Question, why: str) -> None:
+        self._asking.fail((question,), self._wire.failure(why))
+
+    def _closed(self) -> StateUnavailable:
+        return self._wire.failure("is not asked any more: this store was closed")

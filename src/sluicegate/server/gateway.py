@@ -1,0 +1,187 @@
+"""The public listener: route, decide, act. A warm decision is made and answered before the event loop turns."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, assert_never, final
+
+from sluicegate.adapters.forward_auth import UnclearOriginal, original, unclear
+from sluicegate.adapters.forwarded import client_address
+from sluicegate.adapters.render import Response, refusal
+from sluicegate.core.decision import Admit, Decision, Reason, Refuse
+from sluicegate.core.policy import Policy
+from sluicegate.core.request import Request, is_preflight
+from sluicegate.engine import Engine, new_id
+from sluicegate.server.actions import Action, Passing, Saying, Telling
+from sluicegate.server.cors import Cors
+from sluicegate.server.head import Head
+from sluicegate.server.limits import Limits, Rate
+from sluicegate.server.listener import Address, Listener
+from sluicegate.server.malformed import Malformed
+from sluicegate.server.protocol import Connection
+from sluicegate.server.respond import empty, problem
+from sluicegate.server.routes import ForwardAuth, Proxy, Respond, Route, Table, Upstream
+from sluicegate.server.upstream import Pool
+
+
+def _nobody(_: str) -> bool:
+    return False
+
+
+@final
+class _Place:
+    """A route, ready to serve."""
+
+    __slots__ = ("action", "asked", "policy")
+
+    def __init__(self, action: Action, policy: Policy | None, asked: ForwardAuth | None) -> None:
+        self.action: Final = action
+        self.policy: Final = policy
+        self.asked: Final = asked
+
+
+@final
+class Gateway:
+    """Serves routes on one listener.
+
+    `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed; `rate` bounds what one address may
+    ask; `cors_allowed_origins` are the pages that may read answers. All of it lives on one event loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        routes: Sequence[Route],
+        limits: Limits | None = None,
+        trusted: Callable[[str], bool] = _nobody,
+        cors_allowed_origins: Sequence[str] = (),
+        rate: Rate | None = None,
+    ) -> None:
+        self._begin: Final = engine.begin
+        self._trusted: Final = trusted
+        self._cors: Final = Cors(cors_allowed_origins)
+        self._rate: Final = rate
+        self._listener: Final = Listener(self._answer, limits or Limits(), trusted=trusted)
+        self._pools: Final[dict[Upstream, Pool]] = {}
+        self._table: Final = Table(
+            [route.path for route in routes], strict=any(route.policy is not None for route in routes)
+        )
+        self._places: Final = [self._compiled(route) for route in routes]
+        self._listener.on_sweep(self._sweep)
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return self._listener.connections
+
+    async def start(self, address: Address, *, reuse_port: bool = False) -> Address:
+        """Listen; return the address, with the port that the system chose for port 0.
+
+        Raises `OSError`, with the address in its message, where it cannot be listened on.
+        """
+        return await self._listener.start(address, reuse_port=reuse_port)
+
+    async def stop(self, grace: float) -> None:
+        """Stop accepting, let requests in flight end for so many seconds, then break off."""
+        await self._listener.stop(grace)
+        for pool in self._pools.values():
+            pool.close()
+
+    def _compiled(self, route: Route) -> _Place:
+        match route.action:
+            case Proxy() as proxy:
+                pool = self._pools.get(proxy.upstream)
+                if pool is None:
+                    pool = self._pools[proxy.upstream] = Pool(
+                        proxy.upstream, self._listener.limits, self._listener.clock
+                    )
+                return _Place(Passing(proxy, pool, self._cors), route.policy, None)
+            case Respond() as respond:
+                return _Place(Saying(respond, self._cors), route.policy, None)
+            case ForwardAuth() as asked:
+                return _Place(Telling(asked, self._cors), route.policy, asked)
+            case _ as never:
+                assert_never(never)
+
+    def _sweep(self, now: float) -> None:
+        for pool in self._pools.values():
+            pool.sweep(now)
+        if self._rate is not None:
+            self._rate.sweep(now)
+
+    def _answer(self, connection: Connection, head: Head) -> None:
+        """Serve one request: at once where everything is at hand."""
+        request_id = new_id()
+        client = connection.client
+        if connection.trusted:
+            client = client_address(connection.peer, head.headers, self._trusted)
+        if self._rate is not None and self._is_too_often(connection, head, client, request_id):
+            return
+        path = head.target.path
+        try:
+            found = self._table.find(path)
+        except Malformed as malformed:
+            answer = problem(malformed.status, malformed.reason, str(malformed), request_id=request_id)
+            connection.respond(answer, more=self._cors.lines(head), close=True)
+            return
+        if found is None:
+            connection.respond(_nowhere(head, request_id), more=self._cors.lines(head))
+            return
+        request = Request(
+            method=head.method,
+            path=path.decode("ascii"),
+            query=head.target.query,
+            headers=head.headers,
+            client=client,
+            id=request_id,
+            topic=found.topic,
+        )
+        self._decide(connection, head, request, self._places[found.place])
+
+    def _decide(self, connection: Connection, head: Head, request: Request, place: _Place) -> None:
+        asked = place.asked
+        if asked is not None:
+            try:
+                request = original(request, asked.proxy, trusted=asked.trusted(connection.peer), prefix=asked.prefix)
+            except UnclearOriginal:
+                connection.respond(unclear(request.id))
+                return
+        if request.method == "OPTIONS" and is_preflight(request):
+            place.action.preflight(connection, head, request)
+        elif place.policy is None:
+            place.action.admit(connection, head, request, None)
+        else:
+            outcome = self._begin(request, place.policy)
+            if isinstance(outcome, Admit | Refuse):
+                self._settle(connection, head, request, place, outcome)
+            else:
+                connection.wait(self._later(outcome, connection, head, request, place))
+
+    def _settle(self, connection: Connection, head: Head, request: Request, place: _Place, decision: Decision) -> None:
+        if isinstance(decision, Admit):
+            place.action.admit(connection, head, request, decision)
+        else:
+            connection.respond(refusal(decision, request_id=request.id), more=self._cors.lines(head))
+
+    async def _later(
+        self,
+        pending: Coroutine[Any, Any, Decision],
+        connection: Connection,
+        head: Head,
+        request: Request,
+        place: _Place,
+    ) -> None:
+        self._settle(connection, head, request, place, await pending)
+
+    def _is_too_often(self, connection: Connection, head: Head, client: str, request_id: str) -> bool:
+        """Count a request; answer it where its address has asked too often."""
+        wait = 0.0 if self._rate is None else self._rate.wait(client, self._listener.clock.now)
+        if wait > 0:
+            refused = refusal(Refuse(reason=Reason.RATE_LIMITED), request_id=request_id, retry_after=int(wait) + 1)
+            connection.respond(refused, more=self._cors.lines(head))
+        return wait > 0
+
+
+def _nowhere(head: Head, request_id: str) -> Response:
+    if head.target.path == b"*":  # RFC 9110, 9.3.7: a ping
+        return empty(204, request_id=request_id)
+    return problem(404, "route", "Nothing is served under this path", request_id=request_id)

@@ -1,0 +1,273 @@
+"""The head of a request: bytes in, one `Head` out, or `Malformed`. No socket is touched here.
+
+llhttp is the strict one: it refuses bare CR and LF, folded lines, white space before a colon, control characters,
+a `Content-Length` that is no number or comes twice or beside `Transfer-Encoding` (`tests/server/test_llhttp.py` holds
+it to that). What it lets pass is refused here: a request line with two spaces or without a version, two `Host` fields,
+codings other than `chunked`. A head is given to it only up to its empty line; bodies are counted by `body`.
+"""
+
+import re
+from typing import Final, final
+
+import msgspec
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from sluicegate.server.limits import Limits
+from sluicegate.server.malformed import Malformed
+from sluicegate.server.target import Target, is_host, read_target
+
+CHUNKED: Final = -1
+"""Stands where the length of a body would, when the body says itself where it ends."""
+
+# Registered methods that llhttp reads too. CONNECT asks for a tunnel; TRACE would send back to a client what the gate
+# told the upstream about it; both are answered here.
+_KNOWN: Final = """
+    ACL BIND CHECKOUT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY OPTIONS PATCH POST
+    PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE
+"""
+METHODS: Final = {name.encode(): name for name in _KNOWN.split()}
+_CR: Final = 13
+_VERSIONS: Final = {b"HTTP/1.1": True, b"HTTP/1.0": False}
+_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
+_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PARTIAL_LINE: Final = re.compile(rb"[\x20-\x7e]*\r?")
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+
+# Of these there is one at most: two readers may take different ones.
+_SINGLE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"origin"})
+# Fields that change how the message is read; the spellings with `_` are the same field to CGI and its heirs.
+_FRAMING: Final = frozenset(
+    {b"connection", b"content-length", b"expect", b"transfer-encoding", b"upgrade"}
+    | {b"content_length", b"transfer_encoding", b"content.length", b"transfer.encoding"}
+)
+_MISSPELT: Final = frozenset(name for name in _FRAMING if b"_" in name or b"." in name)
+
+
+@final
+class Head(msgspec.Struct):
+    """A request without its body. Header names are in lower case."""
+
+    method: str
+    target: Target
+    http11: bool
+    host: bytes
+    headers: list[tuple[bytes, bytes]]
+    fields: dict[bytes, bytes]
+    """The last value of each name; for those that come once at most."""
+    length: int = 0
+    """Bytes of the body, or `CHUNKED`."""
+    persistent: bool = True
+    """The client wants the connection to go on."""
+    expects: bool = False
+    """The client waits for 100 before it sends the body."""
+
+    def __repr__(self) -> str:
+        """Show neither query nor headers: tokens live there."""
+        return f"<Head {self.method} {self.target.path!r}>"
+
+
+@final
+class Fields:
+    """What llhttp calls with the fields of a head. It does not hold the parser, which holds it: no cycle."""
+
+    __slots__ = ("complete", "pairs")
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[bytes, bytes]] = []
+        self.complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one field. llhttp leaves white space behind a value; it is no part of it (RFC 9110, 5.5)."""
+        self.pairs.append((name.lower(), value.rstrip()))
+
+    def on_headers_complete(self) -> None:
+        """Take note of the empty line."""
+        self.complete = True
+
+
+@final
+class RequestReader:
+    """Reads one head after another from the bytes of one connection, however they are cut."""
+
+    __slots__ = ("_fed", "_fields", "_held", "_limits", "_most", "_parser", "_small", "_start", "rest")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits: Final = limits
+        # a head no longer than this breaks no limit in bytes, so one comparison stands for three
+        self._small: Final = min(limits.request_line, limits.field, limits.head)
+        self._most: Final = limits.head
+        self._fields = Fields()
+        self._parser = HttpRequestParser(self._fields)
+        self._held = b""
+        self._fed = 0
+        self._start: tuple[str, Target, bool] | None = None
+        self.rest = b""
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether part of a head has come."""
+        return bool(self._held)
+
+    def read(self, data: bytes) -> Head | None:
+        """Return the head when it is whole, and leave in `rest` what came after it; None when more must come.
+
+        Raises `Malformed`, after which nothing more can be read from this connection.
+        """
+        if self._held:
+            data = self._held + data
+        if data[0] == _CR:
+            # empty lines before a request are forgiven (RFC 9112, 2.2)
+            while data.startswith(b"\r\n"):
+                data = data[2:]
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:  # noqa: PLR2004 - not found
+            self._wait(data)
+            return None
+        if end > self._small:
+            self._check_sizes(data[:end])
+        start = self._start or _start_line(data[: data.find(b"\r\n")])
+        fields = self._fields
+        self._feed(data[self._fed : end])
+        if not fields.complete:
+            raise Malformed(400, "syntax", "A head ends before it is complete")
+        pairs = fields.pairs
+        fields.pairs, fields.complete = [], False
+        self._held, self._fed, self._start = b"", 0, None
+        self.rest = data[end:]
+        return self._head(start, pairs)
+
+    def _head(self, start: tuple[str, Target, bool], pairs: list[tuple[bytes, bytes]]) -> Head:
+        if len(pairs) > self._limits.fields:
+            raise _too_many()
+        by_name = dict(pairs)
+        if len(by_name) != len(pairs):
+            _check_singles(pairs)
+        method, target, http11 = start
+        host = by_name.get(b"host", b"")
+        if not is_host(host) and (http11 or b"host" in by_name):
+            raise Malformed(400, "host", "A request must name one host")
+        head = Head(method, target, http11, host, pairs, by_name)
+        if target.authority is not None:
+            _take_authority(head, target.authority)
+        if not (http11 and _FRAMING.isdisjoint(by_name)):
+            _frame(head, self._limits)
+            if head.length or not head.persistent or b"upgrade" in by_name:
+                # llhttp now waits for the body, or for nothing more at all; the next head is for another one
+                self._parser = HttpRequestParser(self._fields)
+        return head
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            return  # at the empty line of a head that asks to upgrade, which is complete all the same
+        except HttpParserError:
+            raise Malformed(400, "syntax", "A head is not HTTP/1.1") from None
+
+    def _wait(self, data: bytes) -> None:
+        """Hold what came, and refuse at once what no continuation could mend."""
+        self._held = data
+        if self._start is None:
+            line_end = data.find(b"\r\n")
+            if line_end < 0:
+                if len(data) > self._limits.request_line:
+                    raise Malformed(414, "request_line", "A request line is too long")
+                if _PARTIAL_LINE.fullmatch(data) is None:
+                    raise Malformed(400, "syntax", "A request line holds a control character")
+                return
+            self._check_sizes(data)
+            self._start = _start_line(data[:line_end])
+        elif len(data) - data.rfind(b"\r\n") > self._limits.field or len(data) > self._most:
+            self._check_sizes(data)
+        self._feed(data[self._fed :])
+        self._fed = len(data)
+        if len(self._fields.pairs) > self._limits.fields:
+            raise _too_many()
+
+    def _check_sizes(self, data: bytes) -> None:
+        limits = self._limits
+        line_end = data.find(b"\r\n")
+        if line_end > limits.request_line:
+            raise Malformed(414, "request_line", "A request line is too long")
+        if len(data) - line_end > limits.head:
+            raise Malformed(431, "header_size", "The header fields are too long together")
+        if len(data) - line_end > limits.field and any(len(line) > limits.field for line in data.split(b"\r\n")[1:]):
+            raise Malformed(431, "header_size", "A header field is too long")
+
+
+def _start_line(line: bytes) -> tuple[str, Target, bool]:
+    """Read a request line (RFC 9112, 3): three parts, one space between them, nothing else."""
+    parts = line.split(b" ")
+    if len(parts) != 3:  # noqa: PLR2004 - method, target, version
+        raise Malformed(400, "syntax", "A request line has not three parts")
+    name, text, version = parts
+    http11 = _VERSIONS.get(version)
+    if http11 is None:
+        if _VERSION.fullmatch(version):
+            raise Malformed(505, "version", "Only HTTP/1.0 and HTTP/1.1 are spoken here")
+        raise Malformed(400, "syntax", "A request line ends in no version")
+    method = METHODS.get(name)
+    if method is None:
+        if name == b"TRACE":
+            raise Malformed(405, "method", "TRACE would show a client what only the upstream may see")
+        if _TOKEN.fullmatch(name):
+            raise Malformed(501, "method", "This method is not served")
+        raise Malformed(400, "syntax", "A request line begins with no method")
+    if text[:1] == b"/" and b"#" not in text:
+        path, _, query = text.partition(b"?")
+        return method, Target(path, query, text), http11
+    return method, read_target(text, method), http11
+
+
+def _check_singles(pairs: list[tuple[bytes, bytes]]) -> None:
+    seen: set[bytes] = set()
+    for name, _ in pairs:
+        if name in _SINGLE:
+            if name in seen:
+                raise Malformed(400, "duplicate", "A header field that may come once came twice")
+            seen.add(name)
+
+
+def _take_authority(head: Head, authority: bytes) -> None:
+    # RFC 9112, 3.2.2: what the target names counts, and the Host that came is replaced by it
+    head.host = authority
+    head.headers[:] = [(name, authority if name == b"host" else value) for name, value in head.headers]
+    if b"host" in head.fields:
+        head.fields[b"host"] = authority
+
+
+def _frame(head: Head, limits: Limits) -> None:
+    """Find where the body ends and whether the connection goes on (RFC 9112, 6.3 and 9.3)."""
+    fields = head.fields
+    if not _MISSPELT.isdisjoint(fields):
+        raise Malformed(400, "framing", "A field that frames the message is misspelt")
+    options = {option.strip(b" \t") for option in _all(head, b"connection").lower().split(b",")}
+    head.persistent = b"close" not in options and (head.http11 or b"keep-alive" in options)
+    coding, length = fields.get(b"transfer-encoding"), fields.get(b"content-length")
+    if coding is not None:
+        # HTTP/1.0 knows no codings: whoever framed this did not mean what it says (RFC 9112, 6.1)
+        if length is not None or not head.http11 or coding.lower() != b"chunked":
+            raise Malformed(400, "framing", "A message is framed in a way that can be read in two")
+        head.length = CHUNKED
+    elif length is not None:
+        if _LENGTH.fullmatch(length) is None:
+            raise Malformed(400, "framing", "A length is no number")
+        head.length = int(length)
+        if limits.body is not None and head.length > limits.body:
+            raise Malformed(413, "body_size", "A request body is too long")
+    expectation = fields.get(b"expect")
+    if expectation is not None:
+        if not head.http11:  # RFC 9110, 10.1.1: HTTP/1.0 knows no expectations
+            head.headers[:] = [field for field in head.headers if field[0] != b"expect"]
+        elif expectation.lower() != b"100-continue":
+            raise Malformed(417, "expectation", "An expectation is not understood")
+        else:
+            head.expects = bool(head.length)
+
+
+def _all(head: Head, name: bytes) -> bytes:
+    return b",".join(value for other, value in head.headers if other == name)
+
+
+def _too_many() -> Malformed:
+    return Malformed(431, "header_count", "There are too many header fields")

@@ -1,0 +1,300 @@
+"""One exchange between a client and an upstream: protocol to protocol, streamed both ways, nothing held whole."""
+
+import asyncio
+from typing import Final, final
+
+from sluicegate.adapters.forwarded import upstream_headers
+from sluicegate.errors import UpstreamError
+from sluicegate.server.body import Body, Chunked, UntilClose
+from sluicegate.server.head import CHUNKED, Head
+from sluicegate.server.malformed import Malformed
+from sluicegate.server.protocol import Connection
+from sluicegate.server.reply import Reply, ReplyReader
+from sluicegate.server.respond import connection_line, problem
+from sluicegate.server.upstream import Link, Pool
+
+# RFC 9110, 9.2.2: to send one of these twice is to send it once.
+_IDEMPOTENT: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "QUERY", "REPORT", "SEARCH"})
+_MOST_INTERIM: Final = 16
+_CONTINUE, _SWITCHING, _NO_CONTENT = 100, 101, 204
+
+
+def request_bytes(
+    head: Head, connection: Connection, *, extra: frozenset[bytes], ours: list[tuple[bytes, bytes]], host: bytes
+) -> bytes:
+    """Write the request that the upstream gets. `ours` are headers that only the gate sets, `extra` their names.
+
+    The target goes on as it came, so that the path the rules saw is the path that the upstream sees.
+    """
+    fields = upstream_headers(
+        head.headers,
+        peer=connection.peer,
+        trusted=connection.trusted,
+        scheme=connection.scheme,
+        host=head.host,
+        extra=extra,
+        identity=ours,
+    )
+    lines = [b"%b %b HTTP/1.1\r\n" % (head.method.encode(), head.target.origin_form)]
+    lines += [b"%b: %b\r\n" % field for field in fields]
+    if not head.host:
+        lines.append(b"Host: %b\r\n" % host)
+    if head.length == CHUNKED:
+        lines.append(b"Transfer-Encoding: chunked\r\n")
+    # RFC 9110, 7.6.3: a gateway says that it was here, and what it was spoken to in
+    lines.append(b"Via: 1.1 sluicegate\r\n\r\n" if head.http11 else b"Via: 1.0 sluicegate\r\n\r\n")
+    return b"".join(lines)
+
+
+@final
+class ProxyExchange:
+    """Carries one request to an upstream and its response back.
+
+    Once the response has begun, the only honest answer to a failure is to break off: a client that gets a whole
+    response must have got all of it.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_body",
+        "_client",
+        "_cors",
+        "_head",
+        "_interim",
+        "_last",
+        "_link",
+        "_pool",
+        "_reader",
+        "_rechunked",
+        "_reply",
+        "_request",
+        "_request_id",
+        "_task",
+        "_uploaded",
+        "ready",
+    )
+
+    def __init__(
+        self, client: Connection, head: Head, *, pool: Pool, request: bytes, request_id: str, cors: bytes
+    ) -> None:
+        self._client: Final = client
+        self._head: Final = head
+        self._pool: Final = pool
+        self._request: Final = request
+        self._request_id: Final = request_id
+        self._cors: Final = cors
+        self._reader: Final = ReplyReader()
+        self._link: Link | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reply: Reply | None = None
+        self._body: Body | None = None
+        self._rechunked = False
+        self._last = False
+        self._answered = False
+        self._interim = 0
+        self._uploaded = False
+        self.ready = False
+
+    def start(self) -> None:
+        """Send the request, on a connection that is there or on a new one."""
+        self._client.begin(self)
+        link = self._pool.take()
+        if link is None:
+            self._connect()
+        else:
+            self._send(link)
+
+    # the way up
+
+    def _connect(self) -> None:
+        self._client.extend(self._pool.limits.connect_time)
+        self._task = asyncio.get_running_loop().create_task(self._connected())
+
+    async def _connected(self) -> None:
+        try:
+            link = await self._pool.open()
+        except UpstreamError:
+            self._task = None
+            self._fail(502, "The upstream does not accept connections")
+            return
+        self._task = None
+        self._send(link)
+
+    def _send(self, link: Link) -> None:
+        self._link = link
+        link.listening = self
+        link.transport.write(self._request)
+        self._client.extend(self._pool.limits.response_time)
+        self.ready = True
+        self._client.offer_body(self)
+
+    def body(self, data: bytes) -> None:
+        """Pass a piece of the body on, as a chunk where its length is not known."""
+        link = self._link
+        if link is None:
+            return
+        if self._head.length == CHUNKED:
+            link.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+        else:
+            link.transport.write(data)
+
+    def body_end(self) -> None:
+        """Say that the body is whole. From here on the upstream is awaited."""
+        self._uploaded = True
+        if self._link is not None:
+            if self._head.length == CHUNKED:
+                self._link.transport.write(b"0\r\n\r\n")
+            if not self._answered:
+                self._client.extend(self._pool.limits.response_time)
+
+    def upstream_full(self, *, full: bool) -> None:
+        """Read no more of the body while the upstream does not take it."""
+        self._client.fill(full=full)
+
+    # the way down
+
+    def received(self, data: bytes) -> None:
+        """Pass on what the upstream sends."""
+        try:
+            self._receive(data)
+        except Malformed:
+            self._fail(502, "The upstream's response cannot be read")
+
+    def _receive(self, data: bytes) -> None:
+        out = b""
+        if self._reply is None:
+            reply = self._reader.read(data, method=self._head.method)
+            while reply is not None and reply.status < 200:  # noqa: PLR2004 - interim (RFC 9110, 15.2)
+                self._pass_interim(reply)
+                data = self._reader.rest
+                reply = self._reader.read(data, method=self._head.method) if data else None
+            if reply is None:
+                return
+            data = self._reader.rest
+            self._reply = reply
+            self._body = reply.body
+            self._answered = True
+            out = self._reply_head(reply)
+            if reply.body is None:
+                self._client.transport.write(out + b"\r\n")
+                self._finish(clean=not data)
+                return
+            out += b"\r\n"
+        body = self._body
+        if body is None:  # what follows a response that is over
+            return
+        piece = body.read(data) if data else b""
+        if piece:
+            out += b"%x\r\n%b\r\n" % (len(piece), piece) if self._rechunked else piece
+        if body.done and self._rechunked:
+            out += b"0\r\n\r\n"
+        if out:
+            self._client.transport.write(out)
+        if body.done:
+            self._finish(clean=not body.rest)
+        else:
+            self._client.extend(self._pool.limits.idle)
+
+    def _pass_interim(self, reply: Reply) -> None:
+        self._interim += 1
+        if reply.status == _SWITCHING or self._interim > _MOST_INTERIM:
+            raise Malformed(502, "upstream", "An interim response that nobody asked for")
+        # HTTP/1.0 has no interim responses, and a 100 is for whoever waits for one
+        if self._head.http11 and (reply.status != _CONTINUE or self._head.expects):
+            line = b"HTTP/1.1 %d %b\r\n" % (reply.status, reply.reason)
+            self._client.transport.write(line + reply.lines + b"\r\n")
+
+    def _reply_head(self, reply: Reply) -> bytes:
+        """Write the head that the client gets, framed for it, and ours where the upstream's says nothing."""
+        client, head = self._client, self._head
+        # an answer before the end of the question: the rest of the question is not waited for
+        self._last = not client.body_whole or client.last(head)
+        if isinstance(reply.body, Chunked | UntilClose):
+            self._rechunked = head.http11
+            self._last = self._last or not head.http11  # HTTP/1.0: the body ends where the connection does
+        lines = [b"HTTP/1.1 %d %b\r\n" % (reply.status, reply.reason), reply.lines]
+        if self._rechunked:
+            lines.append(b"Transfer-Encoding: chunked\r\n")
+        if self._cors and b"access-control-allow-origin" not in reply.fields:
+            lines.append(self._cors)
+        if b"date" not in reply.fields:
+            lines.append(self._pool.clock.date)
+        lines.append(connection_line(http11=head.http11, last=self._last))
+        lines.append(b"X-Request-ID: %b\r\n" % self._request_id.encode())
+        return b"".join(lines)
+
+    def _finish(self, *, clean: bool) -> None:
+        """The response is whole. Keep the connection only if both sides of the exchange are."""
+        link, reply = self._link, self._reply
+        self._link = None
+        if link is not None:
+            if clean and self._uploaded and reply is not None and reply.persistent:
+                self._pool.give(link)
+            else:
+                link.close()
+        self._client.finish(close=self._last)
+
+    # accidents
+
+    def lost(self, *, clean: bool) -> None:
+        """The connection to the upstream ended."""
+        link, self._link = self._link, None
+        self.ready = False
+        if isinstance(self._body, UntilClose) and clean:
+            if self._rechunked:
+                self._client.transport.write(b"0\r\n\r\n")
+            self._client.finish(close=self._last)
+        elif link is not None and self._may_retry(link):
+            # once, and on a new connection: whatever closed this one may have closed them all
+            self._connect()
+        else:
+            self._fail(502, "The upstream closed the connection before it answered")
+
+    def _may_retry(self, link: Link) -> bool:
+        silent = not self._answered and not self._interim and not self._reader.begun
+        harmless = self._head.method in _IDEMPOTENT and self._head.length == 0
+        return link.used and silent and harmless
+
+    def _fail(self, status: int, message: str) -> None:
+        self._drop()
+        if self._answered:
+            self._client.abort()
+            return
+        reason = "upstream_timeout" if status == 504 else "upstream"  # noqa: PLR2004 - Gateway Timeout
+        answer = problem(status, reason, message, request_id=self._request_id)
+        self._client.respond(answer, more=self._cors)
+
+    def late(self) -> None:
+        """Something took too long; find out who is to blame."""
+        link = self._link
+        if not self._answered and link is not None and not self._uploaded and not link.choked:
+            self._drop()
+            answer = problem(408, "timeout", "The request did not come in time", request_id=self._request_id)
+            self._client.respond(answer, more=self._cors, close=True)
+        else:
+            self._fail(504, "The upstream did not answer in time")
+
+    def cancel(self) -> bool:
+        """Give up; tell whether the response had begun."""
+        self._drop()
+        return self._answered
+
+    def pause(self) -> None:
+        """The client is slow: leave the rest of the response with the upstream."""
+        if self._link is not None:
+            self._link.pause()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        if self._link is not None:
+            self._link.resume()
+
+    def _drop(self) -> None:
+        """Close the connection to the upstream: a half-read response must never be the next request's."""
+        self.ready = False
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()

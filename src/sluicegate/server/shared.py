@@ -1,0 +1,50 @@
+"""What the connections of one listener share: bounds, coarse time, who is connected, who answers."""
+
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Final, final
+
+from sluicegate.server.limits import Limits
+
+if TYPE_CHECKING:
+    from sluicegate.server.head import Head
+    from sluicegate.server.protocol import Connection
+
+Answerer = Callable[["Connection", "Head"], None]
+"""Answers a request, at once or later, by the connection's own methods. Reads no body: that is offered afterwards."""
+
+
+@final
+class Clock:
+    """Coarse time, moved on by the listener's sweep: a deadline costs an addition, and no timer is made for it.
+
+    `now` is the event loop's time; `date` is the header line that answers carry (RFC 9110, 6.6.1).
+    """
+
+    __slots__ = ("date", "now")
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.date = b""
+
+    def set(self, now: float) -> None:
+        """Move on."""
+        self.now = now
+        self.date = f"Date: {formatdate(usegmt=True)}\r\n".encode()
+
+
+@final
+class Shared:
+    """Shared by the connections of one listener; never between event loops."""
+
+    __slots__ = ("answer", "clock", "connections", "draining", "gone", "limits", "trusted")
+
+    def __init__(self, answer: Answerer, limits: Limits, trusted: Callable[[str], bool]) -> None:
+        self.answer: Final = answer
+        self.limits: Final = limits
+        self.trusted: Final = trusted
+        self.clock: Final = Clock()
+        self.connections: Final[set[Connection]] = set()
+        self.draining = False
+        self.gone: Callable[[], None] | None = None
+        """Called when the last connection has gone."""

@@ -1,0 +1,94 @@
+"""What a request asks for: the four forms of a target (RFC 9112, 3.2), and paths that can be read in one way only."""
+
+import functools
+import re
+from typing import Final, final
+
+import msgspec
+
+from sluicegate.server.malformed import Malformed
+
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?]*)(.*)")
+_AUTHORITY: Final = re.compile(rb"[^/?]+:[0-9]+")
+
+_SUSPECT: Final = re.compile(rb"[%;\\]|/[/.]")
+_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+# An escaped slash is gone once decoded, so it is looked for before; so is an escape that is none.
+_UNDECODABLE: Final = re.compile(rb"%(?:2[fF]|(?![0-9A-Fa-f]{2}))")
+# What some server somewhere takes for a separator, a step up, an end, or nothing at all. An escape of one of these that
+# is still there after one decoding would be the same to whoever decodes twice.
+_AMBIGUOUS: Final = re.compile(
+    rb"//|/\.{1,2}(?:/|\Z)|[;\\\x00-\x1f\x7f]|%(?:2[5eEfF]|3[bB]|5[cC]|[01][0-9A-Fa-f]|7[fF])"
+)
+
+
+@final
+class Target(msgspec.Struct, frozen=True):
+    """A target in origin form: what the upstream gets. `authority` is set when the client named one (absolute form)."""
+
+    path: bytes
+    query: bytes
+    origin_form: bytes
+    authority: bytes | None = None
+
+
+@functools.lru_cache(maxsize=1024)
+def is_host(value: bytes) -> bool:
+    """Tell whether this is `uri-host [ ":" port ]` and not empty (RFC 9110, 4.2.1 and 7.2).
+
+    Narrower than `reg-name`: what no resolver knows (`%`, `!`, `,`) is read in different ways by those behind us.
+    """
+    return _HOST.fullmatch(value) is not None
+
+
+def read_target(target: bytes, method: str) -> Target:
+    """Read a target that is not in plain origin form; `Malformed` where it is none that a gateway serves."""
+    if target.startswith(b"/"):
+        if b"#" in target:
+            raise Malformed(400, "target", "A request target carries a fragment")
+        path, _, query = target.partition(b"?")
+        return Target(path, query, target)
+    if target == b"*":
+        if method != "OPTIONS":
+            raise Malformed(400, "target", "Only OPTIONS may ask about the server as a whole")
+        return Target(b"*", b"", b"*")
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        named = "is an authority" if _AUTHORITY.fullmatch(target) else "is neither a path nor a URL"
+        raise Malformed(400, "target", f"A request target {named}")
+    scheme, authority, rest = absolute.groups()
+    if scheme.lower() not in {b"http", b"https"} or not is_host(authority) or b"#" in rest:
+        raise Malformed(400, "target", "A request target is a URL that is not ours")
+    if not rest and method == "OPTIONS":
+        return Target(b"*", b"", b"*", authority)  # RFC 9112, 3.2.4
+    origin_form = rest if rest.startswith(b"/") else b"/" + rest
+    path, _, query = origin_form.partition(b"?")
+    return Target(path, query, origin_form, authority)
+
+
+def decoded(path: bytes) -> bytes:
+    """Return a path with its escapes decoded once, for matching; whatever it is.
+
+    Only for gates where nothing is protected.
+    """
+    return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), path) if b"%" in path else path
+
+
+def decoded_strictly(path: bytes) -> bytes:
+    """Return a path with its escapes decoded once, when it can be read in one way only.
+
+    Raises `Malformed` for what an upstream might read as another path than the rules did: escaped slashes and
+    backslashes, `.` and `..`, `//`, `;`, control characters, broken and doubled escapes, what is not UTF-8
+    (Oathkeeper GHSA-p224-6x5r-fjpm, oauth2-proxy CVE-2026-41059). Case is left alone: paths that differ in it differ.
+    """
+    if _SUSPECT.search(path) is None:
+        return path
+    once = decoded(path)
+    if _UNDECODABLE.search(path) or _AMBIGUOUS.search(once):
+        raise Malformed(400, "path", "A path can be read in more than one way")
+    try:
+        once.decode()  # an overlong form of `/` is not UTF-8, and has been a slash to more than one server
+    except UnicodeDecodeError:
+        raise Malformed(400, "path", "A path is not UTF-8 once decoded") from None
+    return once

@@ -1,0 +1,150 @@
+"""Connections to one upstream: opened when needed, kept while fresh, thrown away when in doubt."""
+
+import asyncio
+from typing import Final, Protocol, cast, final
+
+from sluicegate.errors import UpstreamError
+from sluicegate.server.limits import Limits
+from sluicegate.server.routes import Upstream
+from sluicegate.server.shared import Clock
+
+
+class Listening(Protocol):
+    """Takes what an upstream sends."""
+
+    def received(self, data: bytes) -> None:
+        """Take some bytes of the response."""
+        ...
+
+    def lost(self, *, clean: bool) -> None:
+        """Take note that the connection ended; `clean`: the upstream closed it in good order."""
+        ...
+
+    def upstream_full(self, *, full: bool) -> None:
+        """Take note that the upstream is slow to read, or has caught up."""
+        ...
+
+
+@final
+class Link(asyncio.Protocol):
+    """A connection to an upstream. It carries one exchange at a time."""
+
+    __slots__ = ("_pool", "choked", "deadline", "listening", "paused", "transport", "used")
+
+    def __init__(self, pool: "Pool") -> None:
+        self._pool: Final = pool
+        self.transport: asyncio.Transport
+        self.listening: Listening | None = None
+        self.used = False
+        self.choked = False
+        self.paused = False
+        self.deadline = pool.clock.now + pool.limits.upstream_idle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Belong to the pool from here on, so that nothing is left open whoever gives up."""
+        self.transport = cast("asyncio.Transport", transport)
+        self._pool.links.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits."""
+        self._pool.forget(self)
+        listening, self.listening = self.listening, None
+        if listening is not None:
+            listening.lost(clean=exc is None)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on; an upstream that speaks unasked is not to be understood, and is left."""
+        if self.listening is None:
+            self.close()
+        else:
+            self.listening.received(data)
+
+    def pause_writing(self) -> None:
+        """The upstream is slow."""
+        self.choked = True
+        if self.listening is not None:
+            self.listening.upstream_full(full=True)
+
+    def resume_writing(self) -> None:
+        """The upstream has caught up."""
+        self.choked = False
+        if self.listening is not None:
+            self.listening.upstream_full(full=False)
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if not self.paused and not self.transport.is_closing():
+            self.paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.paused and not self.transport.is_closing():
+            self.paused = False
+            self.transport.resume_reading()
+
+    def close(self) -> None:
+        """Close at once: what was not sent is for nobody any more."""
+        self.listening = None
+        self._pool.forget(self)
+        self.transport.abort()
+
+
+@final
+class Pool:
+    """The connections to one upstream, on one event loop. The freshest is used first, so that the others can age."""
+
+    def __init__(self, upstream: Upstream, limits: Limits, clock: Clock) -> None:
+        self.upstream: Final = upstream
+        self.limits: Final = limits
+        self.clock: Final = clock
+        self.links: Final[set[Link]] = set()
+        self._idle: list[Link] = []
+
+    def take(self) -> Link | None:
+        """Return an unused open connection."""
+        while self._idle:
+            link = self._idle.pop()
+            if not link.transport.is_closing():
+                return link
+        return None
+
+    def give(self, link: Link) -> None:
+        """Take back a connection whose exchange is over to the last byte."""
+        link.listening = None
+        if len(self._idle) >= self.limits.upstream_spare or link.choked or link.transport.is_closing():
+            link.close()
+            return
+        link.used = True
+        link.resume()
+        link.deadline = self.clock.now + self.limits.upstream_idle
+        self._idle.append(link)
+
+    async def open(self) -> Link:
+        """Open a connection. Raises `UpstreamError`. The caller bounds the time, by cancelling."""
+        loop = asyncio.get_running_loop()
+        upstream = self.upstream
+        try:
+            if upstream.path:
+                _, link = await loop.create_unix_connection(lambda: Link(self), upstream.path)
+            else:
+                _, link = await loop.create_connection(lambda: Link(self), upstream.host, upstream.port)
+        except OSError as error:
+            raise UpstreamError("the upstream does not accept connections") from error
+        return link
+
+    def forget(self, link: Link) -> None:
+        """Drop a connection that has ended."""
+        self.links.discard(link)
+        if link in self._idle:
+            self._idle.remove(link)
+
+    def sweep(self, now: float) -> None:
+        """Close what was not used for long."""
+        for link in [link for link in self.links if link.listening is None and now >= link.deadline]:
+            link.close()
+
+    def close(self) -> None:
+        """Close everything."""
+        for link in list(self.links):
+            link.close()

@@ -1,0 +1,163 @@
+"""From settings to a running gateway: both listeners, the log, the signals that end them."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from typing import Any, Final, assert_never
+
+import uvloop
+from msgspec import structs
+
+from sluicegate import compose
+from sluicegate.adapters.forward_auth import LOOPBACK
+from sluicegate.adapters.forwarded import trusts
+from sluicegate.core.policy import Policy, Requirement
+from sluicegate.errors import SettingsError
+from sluicegate.server.gateway import Gateway
+from sluicegate.server.health import Health
+from sluicegate.server.limits import Limits, Rate
+from sluicegate.server.listener import Address
+from sluicegate.server.routes import Action, ForwardAuth, Proxy, Respond, Route, Upstream
+from sluicegate.settings import Settings
+from sluicegate.settings import routes as configured
+from sluicegate.summary import summary, warnings
+
+_GRACE: Final = 10.0
+"""Seconds that requests in flight get to end after a signal; a second signal ends them at once."""
+
+
+def serve(settings: Settings, *, log_form: compose.LogForm = "auto", ready: Callable[[], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called once both listeners take connections.
+
+    Raises `SettingsError` for a key that cannot be used and for an address that cannot be listened on.
+    """
+    observer = compose.log_to(settings, form=log_form)
+    assembly = compose.assemble(settings, asynchronous=True, observer=observer)
+    try:
+        uvloop.run(_serve(assembly, ready))
+    finally:
+        assembly.close()
+
+
+def routes_of(settings: Settings, policy: Policy) -> tuple[Route, ...]:
+    """Return the gateway's routes. The forward-auth endpoint goes first: a route on `/*` must not hide it."""
+    routes = [Route(route.path, _action(route, settings), _policy(route, policy)) for route in settings.route]
+    if settings.forward_auth is not None:
+        asked = settings.forward_auth
+        routes.insert(0, Route(asked.path, ForwardAuth(asked.proxy, _askers(settings), asked.path), policy))
+    return tuple(routes)
+
+
+async def _serve(assembly: compose.Assembly, ready: Callable[[], None] | None) -> None:
+    settings = assembly.settings
+    stopping = _stopping()
+    gateway = _gateway(assembly)
+    health = _health(assembly)
+    try:
+        address = await _listening(settings, "http", gateway.start)
+        operators = await _listening(settings, "admin", health.start)
+        for line in summary(assembly):
+            compose.log(logging.INFO, line)
+        for line in warnings(assembly):
+            compose.log(logging.WARNING, line)
+        compose.log(logging.INFO, "ready", address=_written(address), operators=_written(operators))
+        if ready is not None:
+            ready()
+        await stopping.wait()
+        compose.log(logging.INFO, "stopping", connections=gateway.connections)
+        again = asyncio.ensure_future(_stopping().wait())
+        drained = asyncio.ensure_future(gateway.stop(_GRACE))
+        await asyncio.wait((again, drained), return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
+    finally:
+        await gateway.stop(0)
+        await health.stop(0)
+    compose.log(logging.INFO, "stopped")
+
+
+def _stopping() -> asyncio.Event:
+    """Return what the next SIGTERM or SIGINT sets."""
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    return asked
+
+
+async def _listening(settings: Settings, section: str, start: Callable[[Address], Awaitable[Address]]) -> Address:
+    bind = getattr(settings, section).bind_address
+    try:
+        return await start((bind.host, bind.port))
+    except OSError as error:
+        problem, remedy = f"{error.strerror or error}", "name another, or end the program that holds it"
+        raise SettingsError((settings.fault(f"{section}.bind_address", problem, remedy),)) from error
+
+
+def _gateway(assembly: compose.Assembly) -> Gateway:
+    settings = assembly.settings
+    http = settings.http
+    return Gateway(
+        engine=assembly.engine,
+        routes=routes_of(settings, assembly.engine.policy),
+        limits=Limits(
+            connections=http.max_connections,
+            request_line=http.max_request_line_size,
+            field=http.max_header_size,
+            fields=http.max_headers,
+            body=http.max_body_size,
+            idle=http.connection_timeout_sec,
+        ),
+        trusted=trusts(http.trusted_proxies),
+        cors_allowed_origins=http.cors_allowed_origins,
+        rate=Rate(http.rate_limit_per_ip, http.rate_limit_window_sec) if http.rate_limit_per_ip else None,
+    )
+
+
+def _health(assembly: compose.Assembly) -> Health:
+    settings, store = assembly.settings, assembly.store
+    fixed = {
+        "version": version("sluicegate"),
+        "proxy_id": settings.proxy_id,
+        "started_at": time.time(),
+        "unsafe": assembly.unsafe,
+    }
+
+    def report() -> dict[str, Any]:
+        if store is None:
+            return {"status": "ok", **fixed, "store": None}
+        found = store.inspect()
+        return {"status": "ok" if found.reachable else "degraded", **fixed, "store": structs.asdict(found)}
+
+    return Health(report, token=settings.admin.token.get_secret_value())
+
+
+def _action(route: configured.Route, settings: Settings) -> Action:
+    if route.respond is not None:
+        return Respond(route.respond)
+    if route.forward_auth:
+        proxy = settings.forward_auth.proxy if settings.forward_auth else configured.ForwardAuth().proxy
+        return ForwardAuth(proxy, _askers(settings), route.path)
+    (upstream,) = route.upstream  # settings answer more than one with a fault
+    return Proxy(Upstream(upstream.host, upstream.port, upstream.path), route.header_up)
+
+
+def _askers(settings: Settings) -> Callable[[str], bool]:
+    return trusts(settings.http.trusted_proxies or LOOPBACK)
+
+
+def _policy(route: configured.Route, policy: Policy) -> Policy | None:
+    requirement = Requirement(scopes=frozenset(route.require.scopes), claims=route.require.claims)
+    match route.auth:
+        case "none":
+            return None
+        case "required" | "optional" as auth:
+            return policy.with_route(auth=auth, requirement=requirement)
+        case _ as never:
+            assert_never(never)
+
+
+def _written(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
