@@ -1,0 +1,1 @@
+"""Foreign requests become ours, our decisions become foreign responses."""
