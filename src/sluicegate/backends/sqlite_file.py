@@ -100,10 +100,10 @@ class StateFiles:
     """
 
     def __init__(self, directory: Path, *, write_within: float) -> None:
-        self.directory: Final = directory
+        self.directory: Final = directory.absolute()  # a daemon may change its own
         self.write_within: Final = write_within
-        self.database: Final = directory / "state.db"
-        self._generation: Final = directory / "generation"
+        self.database: Final = self.directory / "state.db"
+        self._generation: Final = self.directory / "generation"
         self._known = False
         self.closed = False
 
@@ -153,8 +153,9 @@ class StateFiles:
         # a store that has vanished is not an empty store: an empty one would open every revoked token again
         if self._known or generation.view[0]:
             raise FileNotFoundError(
-                f"{self.database} is gone or empty, and with it the revocations it held; put it back, or remove the "
-                f"whole of {self.directory} and restart to begin without them"
+                f"{self.database} is gone or empty, and with it the revocations it held; put it back, without a "
+                f"state.db-wal or -shm from another time beside it, or remove all of {self.directory} and restart, to "
+                "begin without them"
             )
 
     def _prepare(self, connection: sqlite3.Connection, generation: Generation) -> None:
@@ -220,7 +221,7 @@ def last_of(connection: sqlite3.Connection) -> int:
 
 def _connect(database: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"file:{quote(str(database))}?mode=rw",  # never made here: `StateFiles` says when there may be a new one
+        f"file:{quote(os.fsencode(database))}?mode=rw",  # not made here: `StateFiles` says when there may be a new one
         uri=True,
         timeout=_BUSY_WITHIN,
         isolation_level=None,

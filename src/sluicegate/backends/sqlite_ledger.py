@@ -34,6 +34,8 @@ from sluicegate.errors import StateUnavailable
 KEPT: Final = 3600.0
 """Seconds that an expired entry is kept: a clock that leapt ahead and is put right within the hour forgets nothing."""
 
+_GREATEST: Final = 2**62  # more writes than there will be, and within what SQLite counts to
+
 _REMEMBERED: Final = 65_536
 """So many numbers back, rows that only say what was taken away are purged. A reader that slept longer reads all."""
 
@@ -143,6 +145,10 @@ def _entry_of(connection: sqlite3.Connection, key: str) -> Entry | None:
 
 def _leap(connection: sqlite3.Connection, acknowledged: int) -> None:
     """Give no number twice, though an older database was put back: go on after what was acknowledged."""
+    if acknowledged > _GREATEST:
+        raise sqlite3.DataError(
+            "the generation file beside it holds no number; delete that file, nothing is lost with it"
+        )
     if last_of(connection) < acknowledged:
         connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'revocation'", (acknowledged + 1,))
         connection.execute("UPDATE history SET horizon = ?", (acknowledged + 1,))

@@ -33,7 +33,7 @@ def _warnings(directory: Path) -> Iterator[str]:
     for path in (directory, *directory.glob("state.db*"), *directory.glob("generation")):
         if stat.S_IMODE(path.stat().st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
             yield f"others can write to {path} and so restore a revoked token; run: chmod go-w {path}"
-    kind = _file_system(status.st_dev)
+    kind = file_system(status.st_dev)
     if kind in _REMOTE or kind.startswith("fuse"):
         yield (
             f"{directory} is on {kind}, where processes may not see each other's writes at once; "
@@ -45,7 +45,7 @@ def _warnings(directory: Path) -> Iterator[str]:
         yield f"{directory} has {free // 1024} KiB left, and without room no revocation can be written; free some"
 
 
-def _file_system(device: int) -> str:
+def file_system(device: int) -> str:
     """Return the type of the file system with this device number, "" where it cannot be told (proc(5))."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     for line in _MOUNTS.read_text(errors="replace").splitlines():
