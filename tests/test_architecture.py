@@ -30,7 +30,18 @@ EMPTY_NAMES: Final = frozenset(
 )
 
 PURE_IMPORTS: Final = frozenset(
-    {"__future__", "base64", "binascii", "collections", "cryptography", "dataclasses", "enum", "fnmatch", "functools"}
+    {
+        "__future__",
+        "base64",
+        "binascii",
+        "collections",
+        "contextlib",
+        "cryptography",
+        "dataclasses",
+        "enum",
+        "fnmatch",
+        "functools",
+    }
     | {"hashlib", "hmac", "ipaddress", "itertools", "json", "math", "msgspec", "operator", "re", "sluicegate", "string"}
     | {"struct", "types", "typing", "unicodedata", "uuid"}
 )

@@ -5,7 +5,8 @@ is made. `run` and `run_async` are `begin` for those who cannot, or always, awai
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, TypeVar, cast
+from types import CoroutineType
+from typing import Any, Never, TypeVar, cast
 
 from sluicegate.errors import SluicegateError
 
@@ -14,10 +15,13 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-def begin(flow: Generator[Q, A, T], answer: Callable[[Q], A | Awaitable[A]]) -> T | Coroutine[Any, Any, T]:
+def begin(
+    flow: Generator[Q, A, T], answer: Callable[[Q], A | Awaitable[A]], *, at_once: bool = False
+) -> T | Coroutine[Any, Any, T]:
     """Drive to the end, or to the first answer that must be awaited: then return a coroutine that goes on.
 
-    An error of a port is raised inside the flow, at the line that asked. What is not ours propagates.
+    An error of a port is raised inside the flow, at the line that asked. What is not ours propagates. `at_once`:
+    raises `TypeError` for an answer that must be awaited.
     """
     try:
         question = next(flow)
@@ -27,7 +31,11 @@ def begin(flow: Generator[Q, A, T], answer: Callable[[Q], A | Awaitable[A]]) -> 
             except SluicegateError as error:
                 question = flow.throw(error)
                 continue
+            except StopIteration as stray:  # a port's defect, which the clause below would take for a decision
+                raise RuntimeError("a port raised StopIteration") from stray
             if hasattr(given, "__await__"):
+                if at_once:
+                    _refuse(given)
                 return _finish(flow, answer, cast("Awaitable[A]", given))
             question = flow.send(given)
     except StopIteration as done:
@@ -56,17 +64,18 @@ async def _asked(answer: Callable[[Q], A | Awaitable[A]], question: Q) -> A:
     return await cast("Awaitable[A]", given) if hasattr(given, "__await__") else given
 
 
+def _refuse(given: object) -> Never:
+    if isinstance(given, CoroutineType):
+        given.close()  # nobody will await it
+    raise TypeError("this port answers awaitably: use AsyncGate, or a port that answers at once")
+
+
 def run(flow: Generator[Q, A, T], answer: Callable[[Q], A | Awaitable[A]]) -> T:
     """Drive with ports that answer at once.
 
     Raises `TypeError` for a port that answers awaitably: it belongs to an asynchronous gate.
     """
-    outcome = begin(flow, answer)
-    if isinstance(outcome, Coroutine):
-        outcome.close()
-        msg = "this port answers awaitably: use AsyncGate, or a port that answers at once"
-        raise TypeError(msg)
-    return outcome
+    return cast("T", begin(flow, answer, at_once=True))
 
 
 async def run_async(flow: Generator[Q, A, T], answer: Callable[[Q], A | Awaitable[A]]) -> T:

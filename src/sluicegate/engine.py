@@ -14,7 +14,7 @@ from sluicegate.core.flow import Answer, Call, FindRevocation, Later, Now, Once,
 from sluicegate.core.policy import Policy
 from sluicegate.core.request import Request
 from sluicegate.core.verify import Verifier
-from sluicegate.drive import begin
+from sluicegate.drive import begin, run
 from sluicegate.ports import Fetcher, Instrument, Observer, Record, Scheduler, StateStore
 
 T = TypeVar("T")
@@ -78,12 +78,11 @@ class Engine:
 
         Raises `TypeError` when a port answers awaitably.
         """
-        outcome = self.begin(request, policy)
-        if isinstance(outcome, Coroutine):
-            outcome.close()
-            msg = "a port of this engine answers awaitably: use begin() or decide_async()"
-            raise TypeError(msg)
-        return outcome
+        now = self._clock()
+        chosen = self.policy if policy is None else policy
+        decision = run(decide(request, chosen, self._verifier, now), self.answer)
+        self._observe(request, decision, now)
+        return decision
 
     async def decide_async(self, request: Request, policy: Policy | None = None) -> Decision:
         """Decide, with any ports."""

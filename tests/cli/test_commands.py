@@ -193,7 +193,7 @@ def test_explain_shows_each_step_and_ends_as_the_decision_does(config: Config) -
     admitted = config.run("explain", token, "--path", "/admin")
     assert admitted.code == 0
     steps = [line.split()[0] for line in admitted.out.splitlines()]
-    assert steps == ["route", "extract", "token", "state", "state", "verify", "claims", "decision"]
+    assert steps == ["route", "extract", "token", "verify", "claims", "state", "state", "decision"]
     assert token.split(".")[1] not in admitted.out
     refused = config.run("explain", config.mint(), "--path", "/admin?x=1", "--json")
     assert refused.code == 1

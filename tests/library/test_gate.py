@@ -1,7 +1,6 @@
 """`Gate` and `AsyncGate`, as an application meets them."""
 
 import base64
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,7 +88,7 @@ def test_a_key_that_cannot_be_used_names_its_place_in_the_file(tmp_path: Path) -
 def test_a_revoked_selector_refuses_the_next_request_and_a_restored_one_admits_it(gate: Gate, named: Named) -> None:
     token = bearer(mint(sid="session-1", azp="app-1", iss="https://auth.example.com"))
     assert isinstance(gate.check(token), Admit)
-    gate.revoke(**Revoking(**named, reason="security"))
+    gate.revoke(**named, reason="security")
     refused = gate.check(token)
     assert isinstance(refused, Refuse)
     assert refused.reason is Reason.REVOKED
@@ -249,4 +248,4 @@ def test_no_repr_shows_a_token(gate: Gate) -> None:
     token = mint()
     request = sluicegate.Request(headers=((b"authorization", b"Bearer " + token.encode()),), query=token.encode())
     decision = gate.decide(request)
-    assert not re.search("ey[A-Za-z0-9]", repr(request) + repr(decision))
+    assert not any(part in repr(request) + repr(decision) for part in token.split("."))

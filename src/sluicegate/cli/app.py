@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sluicegate.cli import demo, explain, revocations, serve, tokens
+from sluicegate.cli import demo, explain, revocations, serve, tokens, topics
 
 app = typer.Typer(
     name="sluicegate",
@@ -41,3 +41,4 @@ app.command()(revocations.revoke)
 app.command()(revocations.restore)
 app.command("list")(revocations.list_)
 app.command()(explain.explain)
+app.command()(topics.topic)

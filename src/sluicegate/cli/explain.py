@@ -23,7 +23,7 @@ from sluicegate.core.verify import Verifier
 from sluicegate.drive import run
 from sluicegate.errors import StateUnavailable
 from sluicegate.server.malformed import Malformed
-from sluicegate.server.routes import Table
+from sluicegate.server.routes import Table, is_weaker
 
 Say = Callable[[str, str], None]
 
@@ -98,7 +98,8 @@ def _route(assembly: compose.Assembly, path: str) -> tuple[Policy | None, str]:
     if not routes:
         return assembly.engine.policy, "none is configured; the rules for every request apply"
     try:
-        found = Table([route.path for route in routes], strict=True).find(path.encode(errors="replace"))
+        table = Table([route.path for route in routes], strict=True, is_weaker=is_weaker(routes))
+        found = table.find(path.encode(errors="replace"))
     except Malformed as malformed:
         return None, f"none: answered with {malformed.status}, {malformed}"
     if found is None:
@@ -113,6 +114,7 @@ class _Narrated:
     def __init__(self, verifier: Verifier, say: Say) -> None:
         self._verifier: Final = verifier
         self._say: Final = say
+        self.asks: Final = verifier.asks
 
     def recall(self, digest: bytes, request: Request, now: float) -> Verified | None:
         """Hand on, and say whether it was remembered."""
@@ -128,7 +130,6 @@ class _Narrated:
 
     def prove(self, peeked: Peeked, identifiers: Identifiers, now: float) -> Flow[Verified | Reason]:
         """Hand on, and say what came of it."""
-        self._say("verify", "revoked; whether its bearer may be told so depends on the signature")
         outcome = yield from self._verifier.prove(peeked, identifiers, now)
         self._tell(peeked, outcome, now)
         return outcome

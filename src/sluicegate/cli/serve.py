@@ -24,24 +24,29 @@ def serve(
 
 
 def check(*, config: Config = None, as_json: AsJson = False) -> None:
-    """Read the settings, try the key and the store, and say what would be guarded by what. Nothing is started.
+    """Read the settings, try the keys and the store, and say what would be guarded by what. Nothing is started.
 
-    Exits with 2 when there are faults, with 3 when the store is out of reach.
+    Exits with 2 when there are faults, with 3 when the store or published keys are out of reach.
     """
     with reported(), compose.opened(config) as assembly:
         lines, warned = list(summary(assembly)), list(warnings(assembly))
         report = None if assembly.store is None else assembly.store.inspect()
+        keys = assembly.try_keys()
     if report is not None:
         warned += report.warnings
+    warned += (f"{one.service}: {warning}" for one in keys for warning in one.warnings)
     if as_json:
         store = None if report is None else {"kind": report.kind, "reachable": report.reachable}
-        print_json({"summary": lines, "warnings": warned, "unsafe": list(assembly.unsafe), "store": store})
+        said = {"summary": lines, "warnings": warned, "unsafe": list(assembly.unsafe), "store": store}
+        print_json(said | ({"keys": {one.service: one.keys for one in keys}} if keys else {}))
     else:
         for line in lines:
             print(line)
         if report is not None:
             print(f"store: {report.kind}, {'reachable' if report.reachable else 'OUT OF REACH'}")
+        for one in keys:
+            print(f"{one.service}: {f'{one.keys} fetched' if one.keys else f'OUT OF REACH ({one.failure})'}")
         for line in warned:
             print(f"warning: {line}")
-    if report is not None and not report.reachable:
+    if not (report is None or report.reachable) or not all(one.keys for one in keys):
         raise typer.Exit(Exit.UNAVAILABLE)

@@ -1,4 +1,4 @@
-"""Step 2: has this token been revoked? Where fail-open and fail-closed live."""
+"""Step 3: has this token been revoked? Where fail-open and fail-closed live."""
 
 from enum import Enum
 

@@ -6,13 +6,14 @@ comes from it alone. A junk token beside it can add nothing and hide nothing.
 
 from sluicegate.core.check_state import UNKNOWN, Unknown, check_state
 from sluicegate.core.claims import Identifiers, MalformedClaim, Verified, check, identify, unmet
-from sluicegate.core.decision import Admit, Decision, Reason, Refuse
+from sluicegate.core.decision import Admit, Decision, Identity, Reason, Refuse
 from sluicegate.core.extract import TooMuch, extract
 from sluicegate.core.flow import NOW, Flow, ask
-from sluicegate.core.policy import Policy
+from sluicegate.core.policy import Policy, Requirement
 from sluicegate.core.request import Credential, Request
 from sluicegate.core.revocation import Revocation
 from sluicegate.core.token import MalformedToken, Peeked, digest, peek
+from sluicegate.core.topics import is_allowed
 from sluicegate.core.verify import Verifier
 
 
@@ -33,8 +34,9 @@ def _decide(request: Request, policy: Policy, verifier: Verifier, now: float) ->
     except TooMuch as much:
         return Refuse(reason=Reason.MALFORMED, detail=str(much))
     if not credentials:
-        # an anonymous caller meets no requirement, so a route that has one refuses even where tokens are optional
-        if policy.auth == "optional" and not policy.requirement:
+        # an anonymous caller meets no requirement but that of a topic that everybody may have, so a route that has one
+        # refuses even where tokens are optional
+        if policy.auth == "optional" and _is_met_by_nobody(request, policy.requirement):
             return Admit()
         return Refuse(reason=Reason.MISSING)
     if len(credentials) > 1 and policy.multiple_tokens == "refuse":
@@ -85,17 +87,19 @@ def _judge(
     if identifiers.jti is None and policy.require_jti and policy.state != "none":
         return Refuse(reason=Reason.JTI_MISSING, source=credential.source)
 
-    # before the signature: a revoked token must cost the store one question, whatever its verifier costs
+    # The signature goes first where it can be checked here. A forged token then costs the store nothing, and how long
+    # its refusal takes says nothing about the `jti` that it names: reading why a key stands takes another round trip.
+    verified: Verified | Reason = recalled or Reason.DENIED
+    if peeked is not None:
+        verified = yield from verifier.prove(peeked, identifiers, now)
+        if isinstance(verified, Reason) and verified is not Reason.DENIED:
+            return Refuse(reason=verified, source=credential.source)
     state = UNKNOWN if store_silent else (yield from check_state(identifiers, policy))
     if state is UNKNOWN and policy.state == "refuse":
         return Refuse(reason=Reason.STATE_UNAVAILABLE, source=credential.source, state_unknown=True)
-    verified: Verified | Reason
-    if peeked is None:
-        verified = recalled or Reason.SIGNATURE
-    elif isinstance(state, Revocation):
-        verified = yield from verifier.prove(peeked, identifiers, now)
-    else:
+    if peeked is not None and verifier.asks and not isinstance(state, Revocation):
         verified = yield from verifier.verify(peeked, identifiers, request, now)
+    if peeked is not None and not isinstance(state, Revocation):
         now, state, verified = yield from _meanwhile(now, state, verified, identifiers, policy)
     unknown = state is UNKNOWN
     if not isinstance(verified, Verified):
@@ -106,7 +110,7 @@ def _judge(
     failed = check(verified, policy, now) if revocation is None else Reason.REVOKED
     identity = verified.identity
     if failed is None and identity is not None and policy.requirement:
-        failed = unmet(verified, identity, policy.requirement)
+        failed = unmet(verified, identity, policy.requirement) or _kept_from(request, identity, policy.requirement)
     if failed is not None or identity is None:
         return Refuse(
             reason=failed or Reason.USER_CLAIM,
@@ -117,7 +121,19 @@ def _judge(
             needed=tuple(sorted(policy.requirement.scopes)),
             state_unknown=unknown,
         )
-    return Admit(identity=identity, source=credential.source, state_unknown=unknown)
+    return Admit(identity=identity, source=credential.source, identifiers=identifiers, state_unknown=unknown)
+
+
+def _kept_from(request: Request, identity: Identity, requirement: Requirement) -> Reason | None:
+    patterns = requirement.topics
+    return None if patterns is None or is_allowed(patterns, request.topic, identity) else Reason.TOPIC
+
+
+def _is_met_by_nobody(request: Request, requirement: Requirement) -> bool:
+    """Tell whether a caller without a token may have this: nothing is asked but a topic that everybody may have."""
+    if requirement.scopes or requirement.claims:
+        return False
+    return requirement.topics is None or is_allowed(requirement.topics, request.topic, None)
 
 
 def _meanwhile(

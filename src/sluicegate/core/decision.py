@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from sluicegate.core.request import Source
+
+if TYPE_CHECKING:
+    from sluicegate.core.claims import Identifiers
 
 NO_META: Mapping[str, Any] = MappingProxyType({})
 
@@ -66,11 +69,13 @@ class Identity(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Admit(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Let it through. `identity` is None for an anonymous request where the route allows that.
 
+    `identifiers` is what the token can be revoked by: for whatever outlives the request that it opened.
     `state_unknown`: the store was out of reach and the operator chose to admit (`fail_open`).
     """
 
     identity: Identity | None = None
     source: Source | None = None
+    identifiers: "Identifiers | None" = None
     state_unknown: bool = False
 
 

@@ -64,12 +64,8 @@ class Freshness:
         self._begun_at: float = -math.inf
         self._fetched_at: float = -math.inf
         self._asked_at: float = -math.inf
+        self._busy_until: float = -math.inf
         self._failures = 0
-
-    @property
-    def is_failing(self) -> bool:
-        """Tell whether the last attempt brought nothing."""
-        return self._failures > 0
 
     def is_due(self, now: float) -> bool:
         """Tell whether the keys should be asked for again."""
@@ -83,6 +79,10 @@ class Freshness:
         """Return how old the last good keys are, in seconds; None where there are none."""
         return None if self._fetched_at == -math.inf else max(0.0, now - self._fetched_at)
 
+    def is_busy(self, now: float) -> bool:
+        """Tell whether a fetch is on its way, whatever for: joining it costs nothing."""
+        return now < self._busy_until
+
     def has_cooled(self, now: float) -> bool:
         """Tell whether a key that nobody knows may be asked for."""
         return not -_SLACK <= now - self._asked_at < COOLDOWN
@@ -93,15 +93,17 @@ class Freshness:
 
     def attempting(self, now: float) -> None:
         """Note that a refresh is on its way, so that nobody else begins one."""
+        self._busy_until = now + _PATIENCE
         self._put_off(now, _PATIENCE)
 
     def asking(self, now: float) -> None:
         """Note that a key which nobody knows is asked for."""
+        self._busy_until = now + _PATIENCE
         self._asked_at = now
 
     def succeeded(self, now: float, *, begun: float, life: float) -> None:
         """Note that keys have come that were asked for at `begun`, good for `life` seconds."""
-        self._failures = 0
+        self._failures, self._busy_until = 0, -math.inf
         self._begun_at, self._fetched_at = begun, now
         # some time before the end, and no two nodes at once
         self._since, self._due_at = now - _SLACK, now + life * (0.8 + 0.15 * self._chance())
@@ -109,6 +111,7 @@ class Freshness:
     def failed(self, now: float, *, routine: bool) -> None:
         """Note that none have come. After a routine refresh the next one is put off, longer each time."""
         self._failures += 1
+        self._busy_until = -math.inf
         if routine:
             pause = min(_FIRST_RETRY * 2.0 ** min(self._failures - 1, 10), _LONGEST_RETRY)
             self._put_off(now, pause * (0.5 + 0.5 * self._chance()))

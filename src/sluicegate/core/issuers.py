@@ -30,6 +30,8 @@ class Issuer(msgspec.Struct, frozen=True):
 class Issuers:
     """Verifies with the keys of whichever issuer a token names. `other` is for tokens that name none of them."""
 
+    asks: Final = False
+
     def __init__(self, issuers: Iterable[Issuer], *, other: Issuer | None = None, cache_size: int = 100_000) -> None:
         self._by_iss: Final = {issuer.iss: issuer for issuer in issuers}
         self._other: Final = other

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
+import msgspec
+
 from sluicegate.core.decision import Reason
 from sluicegate.core.events import Joined, Refreshed
 from sluicegate.core.fetch_keys import LONGEST_FETCH, KeySource, fetch_keys
@@ -29,8 +31,12 @@ class Keyring(Protocol):
         """Tell whether a token that was verified with this key is still as good."""
         ...
 
-    def candidates(self, header: Header, now: float) -> Flow[Found]:
-        """Return the keys that a token with this header may have been signed with."""
+    def due(self, now: float) -> Later | None:
+        """Return what should be begun behind the request, if anything."""
+        ...
+
+    def candidates(self, header: Header, now: float) -> Found:
+        """Return the keys at hand that a token with this header may have been signed with."""
         ...
 
     def renewed(self, header: Header, tried: Found, now: float) -> Flow[Found | Reason]:
@@ -47,23 +53,45 @@ class FixedKeys:
 
     def __init__(self, key: Key, previous: Key | None = None, *, previous_until: float = math.inf) -> None:
         self._key: Final = key
+        self._alone: Final = (key,)
         self._previous: Final = previous
         self._until: Final = previous_until
+
+    @property
+    def only(self) -> Key | None:
+        """The key, where there never is another."""
+        return self._key if self._previous is None else None
 
     def stands(self, key: object, now: float) -> bool:
         """Tell whether it is the key, or its predecessor in time."""
         return key is self._key or (key is self._previous and now < self._until)
 
-    def candidates(self, header: Header, now: float) -> Flow[Found]:
+    def due(self, now: float) -> None:
+        """Begin nothing."""
+
+    def candidates(self, header: Header, now: float) -> Found:
         """Return those of the two that are for this algorithm."""
-        yield from ()
-        both = (self._key,) if self._previous is None or now >= self._until else (self._key, self._previous)
-        return tuple(key for key in both if header.alg in key.checks)
+        own = self._alone if header.alg in self._key.checks else ()
+        previous = self._previous
+        if previous is None or now >= self._until or header.alg not in previous.checks:
+            return own
+        return (*own, previous)
 
     def renewed(self, header: Header, tried: Found, now: float) -> Flow[Found | Reason]:  # noqa: ARG002 - the protocol's
         """Say that there are no others."""
         yield from ()
         return Reason.SIGNATURE if tried else Reason.ALGORITHM
+
+
+class KeyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How the keys behind a URL are: how many count, and how old they are in seconds; None where there were none."""
+
+    service: str
+    keys: int
+    age: float | None
+    failure: str
+    """Why the last attempt to fetch them brought nothing; empty when it did not fail."""
+    warnings: tuple[str, ...]
 
 
 @final
@@ -76,8 +104,10 @@ class PublishedKeys:
     def __init__(self, source: KeySource, *, chance: Callable[[], float]) -> None:
         self._source: Final = source
         self._freshness: Final = Freshness(chance)
+        self._behind: Final = Later(key=self, flow=self._refresh)
         self._set = _NOTHING
         self._live: frozenset[object] = frozenset()
+        self._failure = ""
 
     def stands(self, key: object, now: float) -> bool:
         """Tell whether the key is still published, as far as is known.
@@ -86,16 +116,31 @@ class PublishedKeys:
         """
         return key in self._live and not self._freshness.is_due(now)
 
-    def candidates(self, header: Header, now: float) -> Flow[Found]:
-        """Look among the keys at hand; when a refresh is due, begin it and do not wait."""
-        held = self._held(now)
-        if held.keys and self._freshness.is_due(now):
-            yield from self.refresh()
-        return held.candidates(header)
+    def due(self, now: float) -> Later | None:
+        """Return a refresh that nobody waits for, when it is time and there are keys to go on with meanwhile."""
+        return self._behind if self._freshness.is_due(now) and self._held(now).keys else None
+
+    def candidates(self, header: Header, now: float) -> Found:
+        """Return those of the keys at hand."""
+        return self._held(now).candidates(header)
+
+    def report(self, now: float) -> KeyReport:
+        """Say how they are."""
+        return KeyReport(
+            service=self._source.name,
+            keys=len(self._held(now).keys),
+            age=self._freshness.age(now),
+            failure=self._failure,
+            warnings=self._set.warnings,
+        )
+
+    def fetch(self) -> Flow[None]:
+        """Fetch the keys if it is time, and wait for them."""
+        yield from self._awaited(self._refresh)
 
     def refresh(self) -> Flow[None]:
-        """Begin a refresh, unless one is on its way, and do not wait for it."""
-        yield from ask(Later(key=self, flow=self._refresh))
+        """Begin a refresh if it is time, and do not wait for it."""
+        yield from ask(self._behind)
 
     def renewed(self, header: Header, tried: Found, now: float) -> Flow[Found | Reason]:
         """Wait for keys where there are none, and for a key that nobody knows once a cool-down; return it.
@@ -120,13 +165,14 @@ class PublishedKeys:
             return found
         if tried:
             return Reason.SIGNATURE
-        failing = self._freshness.is_failing or not self._held(now).keys
-        return Reason.KEYS_UNAVAILABLE if failing else Reason.UNKNOWN_KEY
+        is_told = not self._failure and self._held(now).keys
+        return Reason.UNKNOWN_KEY if is_told else Reason.KEYS_UNAVAILABLE
 
     def _may_ask(self, came: float, now: float) -> bool:
         """Tell whether a key that nobody knows may be asked for, for a request that came then."""
-        known = self._freshness.is_newer(came) or not self._held(now).keys
-        return not known and self._freshness.has_cooled(now)
+        if self._freshness.is_newer(came) or not self._held(now).keys:
+            return False
+        return self._freshness.is_busy(now) or self._freshness.has_cooled(now)
 
     def _further(self, header: Header, tried: Found, now: float) -> Found:
         return tuple(key for key in self._held(now).candidates(header) if key not in tried)
@@ -154,7 +200,8 @@ class PublishedKeys:
             self._freshness.asking(begun)
         else:
             self._freshness.attempting(begun)
-        failure, added, withdrawn, news = "", 0, 0, ()
+        failure, added, withdrawn = "", 0, 0
+        news: tuple[str, ...] = ()
         try:
             fetched = yield from fetch_keys(self._source)
         except (FetchFailed, InvalidKeySet) as error:
@@ -166,6 +213,7 @@ class PublishedKeys:
             news = tuple(warning for warning in fetched.keys.warnings if warning not in self._set.warnings)
             added, withdrawn = self._replace(fetched.keys)
             self._freshness.succeeded(now, begun=begun, life=fetched.life)
+        self._failure = failure
         event = Refreshed(
             service=self._source.name,
             outcome="failed" if failure else "replaced" if added or withdrawn else "unchanged",

@@ -52,14 +52,18 @@ class ClaimNames(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a route asks of a genuine token: all of the scopes, and for each claim one of the values."""
+    """What a route asks of a genuine token: all of the scopes, and for each claim one of the values.
+
+    `topics` are the patterns (`topics.pattern`) of which one must give it the topic of the request; None asks nothing.
+    """
 
     scopes: frozenset[str] = frozenset()
     claims: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    topics: tuple[str, ...] | None = None
 
     def __bool__(self) -> bool:
         """Tell whether anything is asked at all."""
-        return bool(self.scopes or self.claims)
+        return bool(self.scopes or self.claims) or self.topics is not None
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Step 3, the other way: is the token genuine? Asks an endpoint that the operator trusts (RevenProx's webhook).
+"""Step 2, the other way: is the token genuine? Asks an endpoint that the operator trusts (RevenProx's webhook).
 
 One flow, written once, for every shape of the gate. It remembers verdicts, asks once where many wait for one answer,
 leaves a webhook alone that fails, and never takes a failure for a verdict.
@@ -59,6 +59,8 @@ class Webhook:
     What it remembers is bound to the whole token and the topic, never outlives the token, `cache_ttl` or the answer's
     own `expires_at`, and passes the gate's rules anew each time. A failure is never remembered.
     """
+
+    asks: Final = True
 
     def __init__(self, terms: Terms, names: ClaimNames, *, lock: Lock, keys: Proven | None = None) -> None:
         self._terms: Final = terms

@@ -4,20 +4,21 @@ from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from sluicegate.adapters.forward_auth import answer
-from sluicegate.adapters.render import fold, header_value, identity_headers, template
+from sluicegate.adapters.render import Response, fold, header_value, identity_headers, template
 from sluicegate.core.decision import Admit, Identity
 from sluicegate.core.request import Request
 from sluicegate.server.cors import Cors
 from sluicegate.server.head import Head
 from sluicegate.server.protocol import Connection
-from sluicegate.server.proxy import ProxyExchange, request_bytes
-from sluicegate.server.respond import empty
+from sluicegate.server.proxy import MAX_FORWARDS, ProxyExchange, field_lines
+from sluicegate.server.respond import empty, head_of
 from sluicegate.server.routes import ForwardAuth, Proxy, Respond
 from sluicegate.server.upstream import Pool
 
 T = TypeVar("T")
 
 _MOST_REMEMBERED: Final = 4096
+_LONGEST_COUNT: Final = 5
 _REQUEST_ID: Final = b"x-request-id"
 
 
@@ -41,13 +42,14 @@ class Remembered(Generic[T]):
     it. Kept by the object itself, which the entry keeps alive; at the bound all is forgotten, and made again.
     """
 
-    def __init__(self, make: Callable[[Identity | None], T]) -> None:
+    def __init__(self, make: Callable[[Admit | None], T]) -> None:
         self._make: Final = make
         self._anonymous: Final = make(None)
         self._made: dict[int, tuple[Identity, T]] = {}
 
-    def __call__(self, identity: Identity | None) -> T:
-        """Return what is made of this identity."""
+    def __call__(self, decision: Admit | None) -> T:
+        """Return what is made of the identity of this decision."""
+        identity = None if decision is None else decision.identity
         if identity is None:
             return self._anonymous
         known = self._made.get(id(identity))
@@ -55,7 +57,7 @@ class Remembered(Generic[T]):
             return known[1]
         if len(self._made) >= _MOST_REMEMBERED:
             self._made.clear()
-        made = self._make(identity)
+        made = self._make(decision)
         self._made[id(identity)] = (identity, made)
         return made
 
@@ -70,27 +72,51 @@ class Passing:
         self._host: Final = proxy.upstream.authority
         self._set: Final = [(name.encode(), template(value)) for name, value in proxy.header_up]
         self._extra: Final = frozenset(fold(name) for name, _ in self._set) | {_REQUEST_ID}
-        self._headers: Final = Remembered(self._headers_of)
+        self._ours: Final = Remembered(self._headers_of)
 
-    def _headers_of(self, identity: Identity | None) -> list[tuple[bytes, bytes]]:
+    def _headers_of(self, decision: Admit | None) -> list[tuple[bytes, bytes]]:
+        identity = None if decision is None else decision.identity
         filled = [(name, header_value(fill(identity))) for name, fill in self._set]
+        set_here = {fold(name) for name, _ in filled}
         # an empty name of a user is no name: an upstream that asks whether the header is there gets the right answer
-        headers = identity_headers(identity)
-        ours = {fold(name) for name, _ in filled}
-        return [field for field in headers if fold(field[0]) not in ours] + [field for field in filled if field[1]]
+        return [field for field in identity_headers(identity) if fold(field[0]) not in set_here] + [
+            field for field in filled if field[1]
+        ]
 
     def admit(self, connection: Connection, head: Head, request: Request, decision: Admit | None) -> None:
-        """Send it on."""
-        identity = None if decision is None else decision.identity
-        ours = [*self._headers(identity), (b"X-Request-ID", request.id.encode())]
-        written = request_bytes(head, connection, extra=self._extra, ours=ours, host=self._host)
-        cors = self._cors.lines(head)
-        exchange = ProxyExchange(connection, head, pool=self._pool, request=written, request_id=request.id, cors=cors)
+        """Send it on. The target goes as it came: the path that the rules saw is the path that the upstream sees."""
+        if head.method == "OPTIONS" and not _may_go_on(head.block.by_name):
+            connection.respond(empty(204, request_id=request.id), more=self._cors.lines(head))
+            return
+        exchange = ProxyExchange(
+            connection,
+            head,
+            pool=self._pool,
+            lines=self._lines(connection, head, self._ours(decision)),
+            request_id=request.id,
+            cors=self._cors.lines(head),
+        )
         exchange.start()
+
+    def _lines(self, connection: Connection, head: Head, ours: list[tuple[bytes, bytes]]) -> bytes:
+        block = head.block
+        written = block.written
+        if written is not None and written[0] is self and written[1] is ours:
+            return written[2]
+        lines = field_lines(head, connection, extra=self._extra, ours=ours, host=self._host)
+        if head.method != "OPTIONS":  # whose lines count hops
+            block.written = (self, ours, lines)
+        return lines
 
     def preflight(self, connection: Connection, head: Head, request: Request) -> None:
         """Send it on: what the upstream allows, the upstream knows."""
         self.admit(connection, head, request, None)
+
+
+def _may_go_on(by_name: dict[bytes, bytes]) -> bool:
+    """Tell whether OPTIONS may take another hop (RFC 9110, 7.6.2)."""
+    left = by_name.get(MAX_FORWARDS, b"1")
+    return left.isdigit() and len(left) < _LONGEST_COUNT and int(left) > 0
 
 
 @final
@@ -100,21 +126,20 @@ class Saying:
     def __init__(self, respond: Respond, cors: Cors) -> None:
         self._cors: Final = cors
         self._text: Final = template(respond.text)
-        self._answers: Final = Remembered(self._answer_to)
+        self._said: Final = Remembered(self._say)
 
-    def _answer_to(self, identity: Identity | None) -> tuple[bytes, bytes]:
-        body = self._text(identity).encode(errors="replace")
+    def _say(self, decision: Admit | None) -> tuple[bytes, bytes]:
+        body = self._text(None if decision is None else decision.identity).encode(errors="replace")
         lines = (
             b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
-            b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+            b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-ID: "
         )
         return lines % len(body), body
 
     def admit(self, connection: Connection, head: Head, request: Request, decision: Admit | None) -> None:
         """Say it."""
-        lines, body = self._answers(None if decision is None else decision.identity)
-        lines = b"%bX-Request-ID: %b\r\n%b" % (lines, request.id.encode(), self._cors.lines(head))
-        connection.answer(lines, body)
+        lines, body = self._said(decision)
+        connection.answer(b"%b%b\r\n%b" % (lines, request.id.encode(), self._cors.lines(head)), body)
 
     def preflight(self, connection: Connection, head: Head, request: Request) -> None:
         """Say what pages may do."""
@@ -129,12 +154,18 @@ class Telling:
         self._cors: Final = cors
         # to Envoy nothing but 200 is a yes
         self._preflight_status: Final = 200 if asked.proxy == "envoy" else 204
-        self._answers: Final[dict[int, tuple[Admit, bytes]]] = {}
+        self._told: Final = Remembered(self._tell)
+
+    @staticmethod
+    def _tell(decision: Admit | None) -> tuple[bytes, bytes]:
+        response = answer(decision, "")
+        headers = tuple(field for field in response.headers if field[0] != "X-Request-ID")
+        return head_of(Response(response.status, headers, b"")) + b"X-Request-ID: ", response.body
 
     def admit(self, connection: Connection, head: Head, request: Request, decision: Admit | None) -> None:
         """Say yes, with the identity."""
-        response = answer(decision, request.id)
-        connection.respond(response, more=self._cors.lines(head))
+        lines, body = self._told(decision)
+        connection.answer(b"%b%b\r\n%b" % (lines, request.id.encode(), self._cors.lines(head)), body)
 
     def preflight(self, connection: Connection, head: Head, request: Request) -> None:
         """Say yes, and what pages may do."""

@@ -1,7 +1,7 @@
 """The body of a message: bytes in, its content out, and where it ends. Pure; the same for requests and responses."""
 
 import re
-from typing import Final, Protocol, final
+from typing import ClassVar, Final, Protocol, final
 
 from sluicegate.server.malformed import Malformed
 
@@ -22,6 +22,8 @@ class Body(Protocol):
     done: bool
     rest: bytes
     """What came after the end."""
+    sized: ClassVar[bool]
+    """Its length is told beforehand."""
 
     def read(self, data: bytes) -> bytes:
         """Return the content in these bytes. Raises `Malformed`."""
@@ -33,6 +35,7 @@ class Counted:
     """A body with a length."""
 
     __slots__ = ("done", "left", "rest")
+    sized: ClassVar[bool] = True
 
     def __init__(self, length: int) -> None:
         self.left = length
@@ -57,6 +60,7 @@ class UntilClose:
     """A response that ends with its connection (RFC 9112, 6.3, rule 8)."""
 
     __slots__ = ("done", "rest")
+    sized: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.done = False
@@ -76,6 +80,7 @@ class Chunked:
     """
 
     __slots__ = ("_at_trailers", "_left", "_limit", "_line", "_size", "done", "rest")
+    sized: ClassVar[bool] = False
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit: Final = limit

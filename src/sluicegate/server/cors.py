@@ -31,7 +31,7 @@ class Cors:
         if not self.configured:
             return b""
         if self._everyone:
-            return self._everyone + _EXPOSED if b"origin" in head.fields else b""
+            return self._everyone + _EXPOSED if b"origin" in head.block.by_name else b""
         # the answer depends on the field also where it is absent, and a cache must know
         return self._allowed(head, _EXPOSED) + b"Vary: Origin\r\n"
 
@@ -39,10 +39,10 @@ class Cors:
         """Return the lines for an answer to a preflight: every method, and the headers that it asks for."""
         if not self.configured:
             return b""
-        asked = head.fields.get(b"access-control-request-headers", b"")
+        asked = head.block.by_name.get(b"access-control-request-headers", b"")
         headers = b"Access-Control-Allow-Headers: %b\r\n" % asked if asked else b""
         return self._allowed(head, _METHODS + headers + _MAX_AGE) + _VARY_PREFLIGHT
 
     def _allowed(self, head: Head, more: bytes) -> bytes:
-        allowed = self._everyone or self._lines.get(head.fields.get(b"origin", b""), b"")
+        allowed = self._everyone or self._lines.get(head.block.by_name.get(b"origin", b""), b"")
         return allowed + more if allowed else b""

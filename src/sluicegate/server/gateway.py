@@ -13,12 +13,14 @@ from sluicegate.engine import Engine, new_id
 from sluicegate.server.actions import Action, Passing, Saying, Telling
 from sluicegate.server.cors import Cors
 from sluicegate.server.head import Head
+from sluicegate.server.hub import Hub
 from sluicegate.server.limits import Limits, Rate
 from sluicegate.server.listener import Address, Listener
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.protocol import Connection
 from sluicegate.server.respond import empty, problem
-from sluicegate.server.routes import ForwardAuth, Proxy, Respond, Route, Table, Upstream
+from sluicegate.server.routes import Events, ForwardAuth, Proxy, Renewal, Respond, Route, Table, Upstream, is_weaker
+from sluicegate.server.streaming import Renewing, Streaming
 from sluicegate.server.upstream import Pool
 
 
@@ -30,12 +32,15 @@ def _nobody(_: str) -> bool:
 class _Place:
     """A route, ready to serve."""
 
-    __slots__ = ("action", "asked", "policy")
+    __slots__ = ("action", "asked", "policy", "publish")
 
-    def __init__(self, action: Action, policy: Policy | None, asked: ForwardAuth | None) -> None:
+    def __init__(
+        self, action: Action, policy: Policy | None, asked: ForwardAuth | None, publish: Policy | None = None
+    ) -> None:
         self.action: Final = action
         self.policy: Final = policy
         self.asked: Final = asked
+        self.publish: Final = publish
 
 
 @final
@@ -43,7 +48,8 @@ class Gateway:
     """Serves routes on one listener.
 
     `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed; `rate` bounds what one address may
-    ask; `cors_allowed_origins` are the pages that may read answers. All of it lives on one event loop.
+    ask; `cors_allowed_origins` are the pages that may read answers; `hub` serves event routes. All of it lives on one
+    event loop.
     """
 
     def __init__(
@@ -55,15 +61,19 @@ class Gateway:
         trusted: Callable[[str], bool] = _nobody,
         cors_allowed_origins: Sequence[str] = (),
         rate: Rate | None = None,
+        hub: Hub | None = None,
     ) -> None:
         self._begin: Final = engine.begin
         self._trusted: Final = trusted
         self._cors: Final = Cors(cors_allowed_origins)
         self._rate: Final = rate
+        self._hub: Final = hub
         self._listener: Final = Listener(self._answer, limits or Limits(), trusted=trusted)
         self._pools: Final[dict[Upstream, Pool]] = {}
         self._table: Final = Table(
-            [route.path for route in routes], strict=any(route.policy is not None for route in routes)
+            [route.path for route in routes],
+            strict=any(route.policy is not None for route in routes),
+            is_weaker=is_weaker(routes),
         )
         self._places: Final = [self._compiled(route) for route in routes]
         self._listener.on_sweep(self._sweep)
@@ -81,7 +91,9 @@ class Gateway:
         return await self._listener.start(address, reuse_port=reuse_port)
 
     async def stop(self, grace: float) -> None:
-        """Stop accepting, let requests in flight end for so many seconds, then break off."""
+        """Stop accepting, end streams, let requests in flight end for so many seconds, then break off."""
+        if self._hub is not None:
+            self._hub.drain()
         await self._listener.stop(grace)
         for pool in self._pools.values():
             pool.close()
@@ -99,10 +111,24 @@ class Gateway:
                 return _Place(Saying(respond, self._cors), route.policy, None)
             case ForwardAuth() as asked:
                 return _Place(Telling(asked, self._cors), route.policy, asked)
+            case Events(publish=publish):
+                return _Place(
+                    Streaming(self._required_hub(), self._cors, self._listener.clock), route.policy, None, publish
+                )
+            case Renewal():
+                return _Place(Renewing(self._required_hub(), self._cors), route.policy, None)
             case _ as never:
                 assert_never(never)
 
+    def _required_hub(self) -> Hub:
+        if self._hub is None:
+            msg = "an event route needs a hub"
+            raise ValueError(msg)
+        return self._hub
+
     def _sweep(self, now: float) -> None:
+        if self._hub is not None:
+            self._hub.sweep(now)
         for pool in self._pools.values():
             pool.sweep(now)
         if self._rate is not None:
@@ -111,9 +137,8 @@ class Gateway:
     def _answer(self, connection: Connection, head: Head) -> None:
         """Serve one request: at once where everything is at hand."""
         request_id = new_id()
-        client = connection.client
-        if connection.trusted:
-            client = client_address(connection.peer, head.headers, self._trusted)
+        peer = connection.peer
+        client = client_address(peer.address, head.block.fields, self._trusted) if peer.trusted else peer.client
         if self._rate is not None and self._is_too_often(connection, head, client, request_id):
             return
         path = head.target.path
@@ -130,7 +155,7 @@ class Gateway:
             method=head.method,
             path=path.decode("ascii"),
             query=head.target.query,
-            headers=head.headers,
+            headers=head.block.fields,
             client=client,
             id=request_id,
             topic=found.topic,
@@ -141,26 +166,29 @@ class Gateway:
         asked = place.asked
         if asked is not None:
             try:
-                request = original(request, asked.proxy, trusted=asked.trusted(connection.peer), prefix=asked.prefix)
+                request = original(
+                    request, asked.proxy, trusted=asked.trusted(connection.peer.address), prefix=asked.prefix
+                )
             except UnclearOriginal:
                 connection.respond(unclear(request.id))
                 return
         if request.method == "OPTIONS" and is_preflight(request):
             place.action.preflight(connection, head, request)
-        elif place.policy is None:
+            return
+        policy = place.publish if place.publish is not None and head.method == "POST" else place.policy
+        if policy is None:
             place.action.admit(connection, head, request, None)
         else:
-            outcome = self._begin(request, place.policy)
-            if isinstance(outcome, Admit | Refuse):
-                self._settle(connection, head, request, place, outcome)
+            outcome = self._begin(request, policy)
+            if isinstance(outcome, Admit):
+                place.action.admit(connection, head, request, outcome)
+            elif isinstance(outcome, Refuse):
+                self._refuse(connection, head, request, outcome)
             else:
                 connection.wait(self._later(outcome, connection, head, request, place))
 
-    def _settle(self, connection: Connection, head: Head, request: Request, place: _Place, decision: Decision) -> None:
-        if isinstance(decision, Admit):
-            place.action.admit(connection, head, request, decision)
-        else:
-            connection.respond(refusal(decision, request_id=request.id), more=self._cors.lines(head))
+    def _refuse(self, connection: Connection, head: Head, request: Request, refuse: Refuse) -> None:
+        connection.respond(refusal(refuse, request_id=request.id), more=self._cors.lines(head))
 
     async def _later(
         self,
@@ -170,7 +198,11 @@ class Gateway:
         request: Request,
         place: _Place,
     ) -> None:
-        self._settle(connection, head, request, place, await pending)
+        decision = await pending
+        if isinstance(decision, Admit):
+            place.action.admit(connection, head, request, decision)
+        else:
+            self._refuse(connection, head, request, decision)
 
     def _is_too_often(self, connection: Connection, head: Head, client: str, request_id: str) -> bool:
         """Count a request; answer it where its address has asked too often."""

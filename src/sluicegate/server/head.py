@@ -44,15 +44,18 @@ _MISSPELT: Final = frozenset(name for name in _FRAMING if b"_" in name or b"." i
 
 
 @final
-class Head(msgspec.Struct):
-    """A request without its body. Header names are in lower case."""
+class Block(msgspec.Struct):
+    """The header fields of a request, with what they say about the message. Names are in lower case.
 
-    method: str
-    target: Target
+    The clients of a connection send the same fields again and again, byte for byte (HPACK was made because of it), so
+    a block is read once and serves every request that brings it. Nobody changes one.
+    """
+
+    raw: bytes
     http11: bool
     host: bytes
-    headers: list[tuple[bytes, bytes]]
-    fields: dict[bytes, bytes]
+    fields: list[tuple[bytes, bytes]]
+    by_name: dict[bytes, bytes]
     """The last value of each name; for those that come once at most."""
     length: int = 0
     """Bytes of the body, or `CHUNKED`."""
@@ -60,6 +63,21 @@ class Head(msgspec.Struct):
     """The client wants the connection to go on."""
     expects: bool = False
     """The client waits for 100 before it sends the body."""
+    written: tuple[object, object, bytes] | None = None
+    """For whoever writes these fields again: what it last wrote, after what two things were the same."""
+
+    def __repr__(self) -> str:
+        """Show no values: tokens live there."""
+        return f"<Block of {len(self.fields)} fields>"
+
+
+@final
+class Head(msgspec.Struct):
+    """A request without its body."""
+
+    method: str
+    target: Target
+    block: Block
 
     def __repr__(self) -> str:
         """Show neither query nor headers: tokens live there."""
@@ -89,15 +107,15 @@ class Fields:
 class RequestReader:
     """Reads one head after another from the bytes of one connection, however they are cut."""
 
-    __slots__ = ("_fed", "_fields", "_held", "_limits", "_most", "_parser", "_small", "_start", "rest")
+    __slots__ = ("_block", "_fed", "_fields", "_held", "_limits", "_parser", "_small", "_start", "rest")
 
     def __init__(self, limits: Limits) -> None:
         self._limits: Final = limits
         # a head no longer than this breaks no limit in bytes, so one comparison stands for three
         self._small: Final = min(limits.request_line, limits.field, limits.head)
-        self._most: Final = limits.head
         self._fields = Fields()
         self._parser = HttpRequestParser(self._fields)
+        self._block: Block | None = None
         self._held = b""
         self._fed = 0
         self._start: tuple[str, Target, bool] | None = None
@@ -108,24 +126,41 @@ class RequestReader:
         """Tell whether part of a head has come."""
         return bool(self._held)
 
+    def forget(self) -> None:
+        """Let go of the last block: the connection has nothing more to say for now."""
+        self._block = None
+
     def read(self, data: bytes) -> Head | None:
         """Return the head when it is whole, and leave in `rest` what came after it; None when more must come.
 
         Raises `Malformed`, after which nothing more can be read from this connection.
         """
+        line_end = data.find(b"\r\n")
+        block = self._block
+        if block is not None and not self._held and line_end > 0 and data.startswith(block.raw, line_end):
+            if line_end > self._small:
+                self._check_sizes(data[: line_end + 2])
+            method, target, http11 = _start_line(data[:line_end])
+            if http11 == block.http11 and target.authority is None:
+                self.rest = data[line_end + len(block.raw) :]
+                return Head(method, target, block)
+        return self._read(data)
+
+    def _read(self, data: bytes) -> Head | None:
+        searched = max(0, len(self._held) - 3)
         if self._held:
             data = self._held + data
-        if data[0] == _CR:
-            # empty lines before a request are forgiven (RFC 9112, 2.2)
-            while data.startswith(b"\r\n"):
-                data = data[2:]
-        end = data.find(b"\r\n\r\n") + 4
+        # empty lines before a request are forgiven (RFC 9112, 2.2)
+        while data.startswith(b"\r\n"):
+            data, searched = data[2:], 0
+        end = data.find(b"\r\n\r\n", searched) + 4
         if end < 4:  # noqa: PLR2004 - not found
             self._wait(data)
             return None
         if end > self._small:
             self._check_sizes(data[:end])
-        start = self._start or _start_line(data[: data.find(b"\r\n")])
+        line_end = data.find(b"\r\n")
+        start = self._start or _start_line(data[:line_end])
         fields = self._fields
         self._feed(data[self._fed : end])
         if not fields.complete:
@@ -134,27 +169,30 @@ class RequestReader:
         fields.pairs, fields.complete = [], False
         self._held, self._fed, self._start = b"", 0, None
         self.rest = data[end:]
-        return self._head(start, pairs)
+        method, target, http11 = start
+        block = self._read_block(data[line_end:end], pairs, target, http11=http11)
+        return Head(method, target, block)
 
-    def _head(self, start: tuple[str, Target, bool], pairs: list[tuple[bytes, bytes]]) -> Head:
+    def _read_block(self, raw: bytes, pairs: list[tuple[bytes, bytes]], target: Target, *, http11: bool) -> Block:
         if len(pairs) > self._limits.fields:
             raise _too_many()
         by_name = dict(pairs)
         if len(by_name) != len(pairs):
             _check_singles(pairs)
-        method, target, http11 = start
         host = by_name.get(b"host", b"")
         if not is_host(host) and (http11 or b"host" in by_name):
             raise Malformed(400, "host", "A request must name one host")
-        head = Head(method, target, http11, host, pairs, by_name)
-        if target.authority is not None:
-            _take_authority(head, target.authority)
+        block = Block(raw, http11, host, pairs, by_name)
         if not (http11 and _FRAMING.isdisjoint(by_name)):
-            _frame(head, self._limits)
-            if head.length or not head.persistent or b"upgrade" in by_name:
+            _frame(block, self._limits)
+            if block.length or not block.persistent or b"upgrade" in by_name:
                 # llhttp now waits for the body, or for nothing more at all; the next head is for another one
                 self._parser = HttpRequestParser(self._fields)
-        return head
+        if target.authority is None:
+            self._block = block
+        else:
+            _take_authority(block, target.authority)
+        return block
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -177,7 +215,7 @@ class RequestReader:
                 return
             self._check_sizes(data)
             self._start = _start_line(data[:line_end])
-        elif len(data) - data.rfind(b"\r\n") > self._limits.field or len(data) > self._most:
+        elif len(data) - data.rfind(b"\r\n") > self._limits.field or len(data) > self._limits.head:
             self._check_sizes(data)
         self._feed(data[self._fed :])
         self._fed = len(data)
@@ -228,45 +266,40 @@ def _check_singles(pairs: list[tuple[bytes, bytes]]) -> None:
             seen.add(name)
 
 
-def _take_authority(head: Head, authority: bytes) -> None:
+def _take_authority(block: Block, authority: bytes) -> None:
     # RFC 9112, 3.2.2: what the target names counts, and the Host that came is replaced by it
-    head.host = authority
-    head.headers[:] = [(name, authority if name == b"host" else value) for name, value in head.headers]
-    if b"host" in head.fields:
-        head.fields[b"host"] = authority
+    block.host = block.by_name[b"host"] = authority
+    block.fields = [field for field in block.fields if field[0] != b"host"] + [(b"host", authority)]
 
 
-def _frame(head: Head, limits: Limits) -> None:
+def _frame(block: Block, limits: Limits) -> None:
     """Find where the body ends and whether the connection goes on (RFC 9112, 6.3 and 9.3)."""
-    fields = head.fields
-    if not _MISSPELT.isdisjoint(fields):
+    by_name = block.by_name
+    if not _MISSPELT.isdisjoint(by_name):
         raise Malformed(400, "framing", "A field that frames the message is misspelt")
-    options = {option.strip(b" \t") for option in _all(head, b"connection").lower().split(b",")}
-    head.persistent = b"close" not in options and (head.http11 or b"keep-alive" in options)
-    coding, length = fields.get(b"transfer-encoding"), fields.get(b"content-length")
+    connection = b",".join([value for name, value in block.fields if name == b"connection"]).lower()
+    options = {option.strip(b" \t") for option in connection.split(b",")}
+    block.persistent = b"close" not in options and (block.http11 or b"keep-alive" in options)
+    coding, length = by_name.get(b"transfer-encoding"), by_name.get(b"content-length")
     if coding is not None:
         # HTTP/1.0 knows no codings: whoever framed this did not mean what it says (RFC 9112, 6.1)
-        if length is not None or not head.http11 or coding.lower() != b"chunked":
+        if length is not None or not block.http11 or coding.lower() != b"chunked":
             raise Malformed(400, "framing", "A message is framed in a way that can be read in two")
-        head.length = CHUNKED
+        block.length = CHUNKED
     elif length is not None:
         if _LENGTH.fullmatch(length) is None:
             raise Malformed(400, "framing", "A length is no number")
-        head.length = int(length)
-        if limits.body is not None and head.length > limits.body:
+        block.length = int(length)
+        if limits.body is not None and block.length > limits.body:
             raise Malformed(413, "body_size", "A request body is too long")
-    expectation = fields.get(b"expect")
+    expectation = by_name.get(b"expect")
     if expectation is not None:
-        if not head.http11:  # RFC 9110, 10.1.1: HTTP/1.0 knows no expectations
-            head.headers[:] = [field for field in head.headers if field[0] != b"expect"]
+        if not block.http11:  # RFC 9110, 10.1.1: HTTP/1.0 knows no expectations
+            block.fields = [field for field in block.fields if field[0] != b"expect"]
         elif expectation.lower() != b"100-continue":
             raise Malformed(417, "expectation", "An expectation is not understood")
         else:
-            head.expects = bool(head.length)
-
-
-def _all(head: Head, name: bytes) -> bytes:
-    return b",".join(value for other, value in head.headers if other == name)
+            block.expects = bool(block.length)
 
 
 def _too_many() -> Malformed:

@@ -48,7 +48,10 @@ class Health:
 
     def _answer(self, connection: Connection, head: Head) -> None:
         request_id = new_id()
-        if head.fields.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"} or b"origin" in head.fields:
+        if (
+            head.block.by_name.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"}
+            or b"origin" in head.block.by_name
+        ):
             connection.respond(problem(403, "cross_site", "Not for other sites", request_id=request_id))
         elif head.target.path != b"/health":
             connection.respond(problem(404, "route", "Nothing is served under this path", request_id=request_id))
@@ -71,6 +74,6 @@ class Health:
         connection.respond(Response(200, headers, body))
 
     def _is_operator(self, head: Head) -> bool:
-        given = head.fields.get(b"authorization", b"")
+        given = head.block.by_name.get(b"authorization", b"")
         presented = given[len(_BEARER) :].strip() if given.lower().startswith(_BEARER) else b""
         return not self._token or hmac.compare_digest(presented, self._token)

@@ -5,6 +5,7 @@ from typing import Final, Protocol, final
 
 from sluicegate.server.body import Body, Chunked, Counted
 from sluicegate.server.head import CHUNKED
+from sluicegate.server.limits import Limits
 
 _MOST_DISCARDED: Final = 65_536  # of a body that nobody wants, to keep the connection; a longer one costs it
 
@@ -42,28 +43,82 @@ class Exchange(Protocol):
 
 @final
 class Intake:
-    """What came behind the request in flight. While there is any, or while nobody takes a body, reading stops.
+    """The body of the request in flight, and what came behind it.
 
-    Otherwise it goes on, because a client that leaves shows itself only to a reader.
+    While there is any of the latter, or while nobody takes the body, reading stops. Otherwise it goes on, because a
+    client that leaves shows itself only to a reader.
     """
 
-    __slots__ = ("_full", "_reading", "_transport", "held")
+    __slots__ = ("_full", "_limits", "_reading", "_transport", "held", "upload")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, limits: Limits) -> None:
         self._transport: Final = transport
+        self._limits: Final = limits
         self._reading = True
         self._full = False
         self.held = b""
+        self.upload: Upload | None = None
+        """A body of which something is still to come, to be handed on, or to be thrown away."""
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether the whole body has come."""
+        return self.upload is None or self.upload.whole
+
+    def open(self, length: int, data: bytes) -> bytes:
+        """Begin with a body; return what comes after it in these bytes. Raises `Malformed`."""
+        self.upload = Upload(length, limit=self._limits.body)
+        return self.receive(data, None) if data else b""
+
+    def receive(self, data: bytes, exchange: Exchange | None) -> bytes:
+        """Take some bytes of the body, and hand them on where they can be; return what comes after it.
+
+        Raises `Malformed`.
+        """
+        upload = self.upload
+        if upload is None or upload.whole:  # it only waits to be taken
+            return data
+        behind = upload.read(data, exchange)
+        if upload.waiting > self._limits.buffer:
+            self.fill(full=True)
+        if upload.over:
+            self.upload = None
+        return behind
+
+    def offer(self, exchange: Exchange) -> None:
+        """Give what has come of the body to an exchange that has become ready."""
+        upload = self.upload
+        if upload is None:
+            exchange.body_end()
+            return
+        self.fill(full=False)
+        upload.offer(exchange)
+        if upload.over:
+            self.upload = None
+
+    def discard(self) -> None:
+        """Keep nothing of the body: the answer was given without it. What is still to come is thrown away."""
+        if self.upload is not None:
+            self.upload.discard()
+            if self.upload.over:
+                self.upload = None
 
     def hold(self, data: bytes) -> None:
         """Keep this until its turn."""
-        self.held += data
-        self.update()
+        if data:
+            self.held += data
+            self.update()
 
     def take(self) -> bytes:
         """Return what was held. Reading goes on with the next `update`, when it is known what became of it."""
         data, self.held = self.held, b""
         return data
+
+    def drop(self) -> None:
+        """Forget everything; what still comes is read only to be thrown away."""
+        self.upload = None
+        self.held = b""
+        self.fill(full=False)
 
     def fill(self, *, full: bool) -> None:
         """Say whether whoever takes the body can take no more."""
@@ -84,17 +139,16 @@ class Intake:
 
 @final
 class Upload:
-    """A body on its way in: handed on as it comes, held up to a bound while nobody takes it yet."""
+    """A body on its way in: handed on as it comes, held while nobody takes it yet."""
 
-    __slots__ = ("_body", "_bound", "_intake", "_pieces", "_unwanted", "_waiting")
+    __slots__ = ("_body", "_pieces", "_unwanted", "waiting")
 
-    def __init__(self, length: int, *, intake: Intake, limit: int | None, bound: int) -> None:
+    def __init__(self, length: int, *, limit: int | None) -> None:
         self._body: Final[Body] = Chunked(limit) if length == CHUNKED else Counted(length)
-        self._intake: Final = intake
-        self._bound: Final = bound
         self._pieces: list[bytes] = []
-        self._waiting = 0
         self._unwanted = False
+        self.waiting = 0
+        """Bytes that are held."""
 
     @property
     def whole(self) -> bool:
@@ -121,23 +175,20 @@ class Upload:
                 exchange.body_end()
         elif piece and not self._unwanted:
             self._pieces.append(piece)
-            self._waiting += len(piece)
-            if self._waiting > self._bound:
-                self._intake.fill(full=True)
+            self.waiting += len(piece)
         return self._body.rest
 
     def offer(self, exchange: Exchange) -> None:
         """Give what was held to an exchange that has become ready."""
         pieces, self._pieces = self._pieces, []
-        self._waiting = 0
-        self._intake.fill(full=False)
+        self.waiting = 0
         for piece in pieces:
             exchange.body(piece)
         if self._body.done:
             exchange.body_end()
 
     def discard(self) -> None:
-        """Keep nothing of it, now and from now on: the answer was given without it."""
+        """Keep nothing of it, now and from now on."""
         self._unwanted = True
         self._pieces = []
-        self._intake.fill(full=False)
+        self.waiting = 0

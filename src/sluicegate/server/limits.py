@@ -16,9 +16,6 @@ class Limits:
     """A longer one is answered 414."""
     field: int = 8192
     """One header field, name and value; a longer one is answered 431."""
-    head: int = 32_768
-    """All header fields together, held in memory until the last has come; more is answered 431. Four times one field,
-    as nginx has it: room for a token and for cookies, not for a thousand."""
     fields: int = 100
     """Header fields of one request; more are answered 431."""
     body: int | None = None
@@ -51,6 +48,14 @@ class Limits:
     sent into a connection that is just being closed cannot be sent again."""
     upstream_spare: int = 256
     """Unused connections kept to one upstream."""
+
+    @property
+    def head(self) -> int:
+        """All header fields together, held in memory until the last has come; more is answered 431.
+
+        Four times one field, as nginx has it: room for a token and for cookies, not for a thousand of them.
+        """
+        return 4 * self.field
 
     @property
     def shortest(self) -> float:

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, final
@@ -55,11 +54,8 @@ def _unusable(address: Address, error: OSError) -> OSError:
 class Listener:
     """Accepts connections and has their requests answered by `answer`. Lives on one event loop."""
 
-    def __init__(
-        self, answer: Answerer, limits: Limits, *, trusted: Callable[[str], bool], tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, answer: Answerer, limits: Limits, *, trusted: Callable[[str], bool]) -> None:
         self._shared: Final = Shared(answer, limits, trusted)
-        self._tls: Final = tls
         self._step: Final = min(_LONGEST_STEP, limits.shortest / 4)
         self._sweeps: Final[list[Callable[[float], None]]] = []
         self._server: asyncio.Server | None = None
@@ -89,9 +85,7 @@ class Listener:
         listening = address if isinstance(address, socket.socket) else bind(address, reuse_port=reuse_port)
         loop = asyncio.get_running_loop()
         self._sweep()
-        self._server = await loop.create_server(
-            lambda: Connection(self._shared), sock=listening, backlog=_BACKLOG, ssl=self._tls
-        )
+        self._server = await loop.create_server(lambda: Connection(self._shared), sock=listening, backlog=_BACKLOG)
         host, port = listening.getsockname()[:2]
         return host, port
 

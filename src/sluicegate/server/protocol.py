@@ -1,22 +1,19 @@
 """One client's connection: bytes in, requests out in order, answers back in order, nothing held without a bound."""
 
 import asyncio
-import socket
-import struct
 from collections.abc import Coroutine
 from typing import Any, Final, cast, final
 
-from sluicegate.adapters.forwarded import client_address
 from sluicegate.adapters.render import Response
 from sluicegate.engine import new_id
 from sluicegate.server.head import Head, RequestReader
-from sluicegate.server.intake import Exchange, Intake, Upload
+from sluicegate.server.intake import Exchange, Intake
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.respond import connection_line, head_of, problem
-from sluicegate.server.shared import Shared
+from sluicegate.server.shared import Peer, Shared, reset
 
 _NEVER: Final = float("inf")
-_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds
+_REMEMBERED: Final = 5.0  # seconds after a request for which its header block is kept
 _MOST_TURNED_AWAY: Final = 1024  # who are told that the house is full; the rest find the door shut
 
 
@@ -27,6 +24,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_arriving",
         "_choked",
+        "_deadline",
         "_ending",
         "_exchange",
         "_half_closed",
@@ -37,13 +35,8 @@ class Connection(asyncio.Protocol):
         "_shared",
         "_stalled",
         "_task",
-        "_upload",
-        "client",
-        "deadline",
         "peer",
-        "scheme",
         "transport",
-        "trusted",
     )
 
     def __init__(self, shared: Shared) -> None:
@@ -51,12 +44,9 @@ class Connection(asyncio.Protocol):
         self._reader: Final = RequestReader(shared.limits)
         self._intake: Intake
         self.transport: asyncio.Transport
-        self.peer = self.client = ""
-        self.trusted = False
-        self.scheme = "http"
-        self.deadline = self._stalled = _NEVER
+        self.peer: Peer
+        self._deadline = self._stalled = _NEVER
         self._head: Head | None = None  # the request in flight
-        self._upload: Upload | None = None  # its body, until it is whole; or one to be thrown away
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
         self._looping = False
@@ -71,16 +61,11 @@ class Connection(asyncio.Protocol):
         """Let a client in, or turn it away at the door."""
         shared = self._shared
         self.transport = cast("asyncio.Transport", transport)
-        self._intake = Intake(self.transport)
-        peername = transport.get_extra_info("peername")
-        self.peer = peername[0] if isinstance(peername, tuple) else ""
-        self.client = client_address(self.peer, (), shared.trusted)
-        self.trusted = shared.trusted(self.peer)
-        if transport.get_extra_info("sslcontext") is not None:
-            self.scheme = "https"
+        self._intake = Intake(self.transport, shared.limits)
+        self.peer = shared.peer(self.transport)
         crowd = len(shared.connections) - shared.limits.connections
         shared.connections.add(self)
-        self.deadline = shared.clock.now + shared.limits.idle
+        self.extend(shared.limits.idle)
         if crowd >= _MOST_TURNED_AWAY:
             self.transport.abort()
         elif crowd >= 0:
@@ -92,7 +77,7 @@ class Connection(asyncio.Protocol):
         shared.connections.discard(self)
         self._ending = True
         self._give_up()
-        self._head = self._upload = None
+        self._head = self._intake.upload = None
         if not shared.connections and shared.gone is not None:
             shared.gone()
 
@@ -100,21 +85,23 @@ class Connection(asyncio.Protocol):
         """Serve requests, feed the body of the one in flight, or hold what is not its turn."""
         if self._is_free():
             self._serve(data)
-        elif self._upload is not None:
-            self._receive(data, self._upload)
-        elif not self._ending:
+        elif self._ending:
+            return
+        elif self._intake.upload is not None:
+            self._receive(data)
+        else:
             self._intake.hold(data)
 
     def eof_received(self) -> bool:
         """Tell asyncio to keep the connection while an answer is due; a client that half-closed may wait for it."""
         if self._ending or self._head is None:
             return False
-        if not self.body_whole:  # RFC 9112, 8: an incomplete message is no message
+        if not self._intake.whole:  # RFC 9112, 8: an incomplete message is no message
             self.abort()
             return False
         self._half_closed = True
         self.extend(0)
-        return self.scheme == "http"  # TLS has no half-closed state
+        return self.peer.scheme == "http"  # TLS has no half-closed state
 
     def pause_writing(self) -> None:
         """The client is slow: let nothing more pile up."""
@@ -136,64 +123,46 @@ class Connection(asyncio.Protocol):
 
     def _is_free(self) -> bool:
         """Tell whether the next request may be read: the last is answered, and the client takes answers."""
-        return self._head is None and self._upload is None and not self._choked and not self._ending
+        return self._head is None and self._intake.upload is None and not self._choked and not self._ending
 
     def _serve(self, data: bytes) -> None:
         """Read requests and have them answered, until one is in flight or no more have come."""
         self._looping = True
-        while data:
-            try:
-                head = self._reader.read(data)
-                if head is None:
-                    self._await_head()
-                    break
+        try:
+            while data and (head := self._reader.read(data)) is not None:
                 data = self._reader.rest
                 self._head = head
-                if head.length:
+                if head.block.length:
                     # what has come of the body is read before anybody acts on the head: of a request whose framing
                     # breaks in the same packet, nothing must reach an upstream
-                    data = self._open_upload(head, data)
-            except Malformed as malformed:
-                self._looping = False
-                self._refuse(malformed)
-                return
-            self._arriving = False
-            self._shared.answer(self, head)
-            if not self._is_free():
-                if data and not self._ending:
-                    self._intake.hold(data)
-                break
+                    data = self._intake.open(head.block.length, data)
+                self._arriving = False
+                self._shared.answer(self, head)
+                if not self._is_free():
+                    if not self._ending:
+                        self._intake.hold(data)
+                    break
+        except Malformed as malformed:
+            self._looping = False
+            self._refuse(malformed)
+            return
         self._looping = False
-
-    def _await_head(self) -> None:
         # the deadline of a head is set once: one byte a second does not move it
         if self._reader.begun and not self._arriving:
             self._arriving = True
-            self.deadline = self._shared.clock.now + self._shared.limits.head_time
+            self.extend(self._shared.limits.head_time)
 
-    def _open_upload(self, head: Head, data: bytes) -> bytes:
-        limits = self._shared.limits
-        self._upload = upload = Upload(head.length, intake=self._intake, limit=limits.body, bound=limits.buffer)
-        return upload.read(data, None) if data else b""
-
-    def _receive(self, data: bytes, upload: Upload) -> None:
+    def _receive(self, data: bytes) -> None:
         """Take some bytes of a body, and what may follow it."""
-        if upload.whole:  # it only waits to be taken
-            self._intake.hold(data)
-            return
         if self._head is not None:
             self.extend(self._shared.limits.body_time)
         try:
-            behind = upload.read(data, self._exchange)
+            self._intake.hold(self._intake.receive(data, self._exchange))
         except Malformed as malformed:
             self._refuse(malformed)
             return
-        if behind:
-            self._intake.hold(behind)
-        if upload.over:
-            self._upload = None
-            if self._head is None:  # it was answered before, and this was thrown away
-                self._proceed()
+        if self._head is None and self._intake.upload is None:  # answered before, and thrown away
+            self._proceed()
 
     def _refuse(self, malformed: Malformed) -> None:
         """Answer what is no request, and end: where the next one would begin cannot be known."""
@@ -208,15 +177,20 @@ class Connection(asyncio.Protocol):
     @property
     def body_whole(self) -> bool:
         """Tell whether the whole body of the request in flight has come."""
-        return self._upload is None or self._upload.whole
+        return self._intake.whole
 
     def begin(self, exchange: Exchange) -> None:
         """Hand the request in flight to an exchange."""
         self._exchange = exchange
 
+    def settle(self, head: Head) -> None:
+        """A long answer has begun: keep no more of its request than this."""
+        self._reader.forget()
+        self._head = head
+
     def wait(self, decision: Coroutine[Any, Any, None]) -> None:
         """Let a coroutine go on with the request in flight; it is cancelled when the client leaves."""
-        self.deadline = self._shared.clock.now + self._shared.limits.decision_time
+        self.extend(self._shared.limits.decision_time)
         self._task = task = asyncio.get_running_loop().create_task(decision)
         task.add_done_callback(self._decided)
 
@@ -230,13 +204,7 @@ class Connection(asyncio.Protocol):
 
     def offer_body(self, exchange: Exchange) -> None:
         """Give an exchange that has become ready what has come of the body."""
-        upload = self._upload
-        if upload is None:
-            exchange.body_end()
-            return
-        upload.offer(exchange)
-        if upload.over:
-            self._upload = None
+        self._intake.offer(exchange)
 
     def fill(self, *, full: bool) -> None:
         """Say whether whoever takes the body can take no more; then reading stops."""
@@ -244,7 +212,7 @@ class Connection(asyncio.Protocol):
 
     def last(self, head: Head) -> bool:
         """Tell whether the connection ends after the answer to this request."""
-        return not head.persistent or self._shared.draining or (self._half_closed and not self._intake.held)
+        return not head.block.persistent or self._shared.draining or (self._half_closed and not self._intake.held)
 
     def respond(self, response: Response, *, more: bytes = b"", close: bool = False) -> None:
         """Give an answer of our own to the request in flight; `more` holds further header lines."""
@@ -253,37 +221,34 @@ class Connection(asyncio.Protocol):
     def answer(self, lines: bytes, body: bytes, *, close: bool = False) -> None:
         """Give an answer of our own: status line and header lines, each with its end, and the body."""
         head = self._head
-        http11, content = True, body
-        last = close
+        http11, last = True, True
         if head is None:
-            last = close = True
+            close = True
         else:
-            if not self.body_whole and self._upload is not None:
+            upload = self._intake.upload
+            if upload is not None and not upload.whole:
                 # a short rest is read and thrown away; of a longer one, or one that the client may not send at all
                 # (RFC 9110, 10.1.1), nobody could tell where the next request begins
-                close = close or head.expects or not self._upload.short
-            last = close or self.last(head)
-            http11 = head.http11
+                close = close or head.block.expects or not upload.short
+            http11, last = head.block.http11, close or self.last(head)
             if head.method == "HEAD":
-                content = b""
+                body = b""
         line = connection_line(http11=http11, last=last)
-        self.transport.write(b"%b%b%b\r\n%b" % (lines, self._shared.clock.date, line, content))
+        self.transport.write(b"".join((lines, self._shared.clock.date, line, b"\r\n", body)))
         self.finish(close=last, linger=close)
 
     def finish(self, *, close: bool, linger: bool = False) -> None:
         """The answer to the request in flight is written: go on to the next, or end."""
         self._head = self._exchange = self._task = None
-        self.deadline = self._shared.clock.now + self._shared.limits.idle
-        upload = self._upload
-        if upload is not None:
-            upload.discard()
-            self.deadline = self._shared.clock.now + self._shared.limits.body_time
-            if upload.over:
-                self._upload = upload = None
+        limits, intake = self._shared.limits, self._intake
+        self._deadline = self._shared.clock.now + limits.idle
+        if intake.upload is not None:
+            intake.discard()
+            self._deadline = self._shared.clock.now + limits.body_time
         if close:
-            self._end(linger=linger or upload is not None or bool(self._intake.held))
+            self._end(linger=linger or intake.upload is not None or bool(intake.held))
         elif not self._looping:
-            self._intake.fill(full=False)
+            intake.fill(full=False)
             self._proceed()
 
     def _proceed(self) -> None:
@@ -298,7 +263,7 @@ class Connection(asyncio.Protocol):
     def extend(self, seconds: float) -> None:
         """Something moved: put the deadline off. A half-closed client gets little more than its answer takes."""
         limit = self._shared.limits.half_closed_time if self._half_closed else seconds
-        self.deadline = self._shared.clock.now + limit
+        self._deadline = self._shared.clock.now + limit
 
     # the end
 
@@ -313,24 +278,19 @@ class Connection(asyncio.Protocol):
     def _end(self, *, linger: bool) -> None:
         """Close: at once, or, where more of what nobody wants may come, as soon as the client has read its answer."""
         self._ending = True
-        self._upload = None
-        self.deadline = self._shared.clock.now + self._shared.limits.write_time
+        self._deadline = self._shared.clock.now + self._shared.limits.write_time
         if linger and self.transport.can_write_eof() and not self.transport.is_closing():
-            self.deadline = self._shared.clock.now + self._shared.limits.linger_time
+            self._deadline = self._shared.clock.now + self._shared.limits.linger_time
             self.transport.write_eof()
-            self._intake.take()
-            self._intake.fill(full=False)
+            self._intake.drop()
         else:
             self.transport.close()
 
     def abort(self) -> None:
-        """Break off with a reset, so that nobody takes a truncated response for a whole one."""
+        """Break off, visibly."""
         self._ending = True
         self._give_up()
-        raw = self.transport.get_extra_info("socket")
-        if raw is not None and not self.transport.is_closing():
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.transport.abort()
+        reset(self.transport)
 
     def drain(self) -> None:
         """The listener stops: end now where no request is under way; elsewhere the answer will say that it ends."""
@@ -338,8 +298,10 @@ class Connection(asyncio.Protocol):
             self._end(linger=False)
 
     def sweep(self, now: float) -> None:
-        """End what is late."""
-        if now < self.deadline and now < self._stalled:
+        """End what is late; let go of what is no use to a client that has gone quiet."""
+        if now < self._deadline and now < self._stalled:
+            if self._head is None and self._deadline - now < self._shared.limits.idle - _REMEMBERED:
+                self._reader.forget()
             return
         if self._ending:
             self.transport.abort()

@@ -5,7 +5,7 @@ from typing import Final, final
 
 from sluicegate.adapters.forwarded import upstream_headers
 from sluicegate.errors import UpstreamError
-from sluicegate.server.body import Body, Chunked, UntilClose
+from sluicegate.server.body import Body, UntilClose
 from sluicegate.server.head import CHUNKED, Head
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.protocol import Connection
@@ -15,34 +15,34 @@ from sluicegate.server.upstream import Link, Pool
 
 # RFC 9110, 9.2.2: to send one of these twice is to send it once.
 _IDEMPOTENT: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "QUERY", "REPORT", "SEARCH"})
+MAX_FORWARDS: Final = b"max-forwards"
 _MOST_INTERIM: Final = 16
 _CONTINUE, _SWITCHING, _NO_CONTENT = 100, 101, 204
 
 
-def request_bytes(
+def field_lines(
     head: Head, connection: Connection, *, extra: frozenset[bytes], ours: list[tuple[bytes, bytes]], host: bytes
 ) -> bytes:
-    """Write the request that the upstream gets. `ours` are headers that only the gate sets, `extra` their names.
-
-    The target goes on as it came, so that the path the rules saw is the path that the upstream sees.
-    """
+    """Write the header lines that the upstream gets. `ours` are those that only the gate sets, `extra` their names."""
+    block, peer = head.block, connection.peer
     fields = upstream_headers(
-        head.headers,
-        peer=connection.peer,
-        trusted=connection.trusted,
-        scheme=connection.scheme,
-        host=head.host,
+        block.fields,
+        peer=peer.address,
+        trusted=peer.trusted,
+        scheme=peer.scheme,
+        host=block.host,
         extra=extra,
         identity=ours,
     )
-    lines = [b"%b %b HTTP/1.1\r\n" % (head.method.encode(), head.target.origin_form)]
-    lines += [b"%b: %b\r\n" % field for field in fields]
-    if not head.host:
+    if head.method == "OPTIONS":  # RFC 9110, 7.6.2: one hop less
+        fields = [(name, b"%d" % (int(value) - 1) if name == MAX_FORWARDS else value) for name, value in fields]
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    if not block.host:
         lines.append(b"Host: %b\r\n" % host)
-    if head.length == CHUNKED:
+    if block.length == CHUNKED:
         lines.append(b"Transfer-Encoding: chunked\r\n")
     # RFC 9110, 7.6.3: a gateway says that it was here, and what it was spoken to in
-    lines.append(b"Via: 1.1 sluicegate\r\n\r\n" if head.http11 else b"Via: 1.0 sluicegate\r\n\r\n")
+    lines.append(b"Via: 1.1 sluicegate\r\n" if block.http11 else b"Via: 1.0 sluicegate\r\n")
     return b"".join(lines)
 
 
@@ -60,6 +60,8 @@ class ProxyExchange:
         "_client",
         "_cors",
         "_head",
+        "_id",
+        "_id_line",
         "_interim",
         "_last",
         "_link",
@@ -68,21 +70,22 @@ class ProxyExchange:
         "_rechunked",
         "_reply",
         "_request",
-        "_request_id",
         "_task",
         "_uploaded",
         "ready",
     )
 
     def __init__(
-        self, client: Connection, head: Head, *, pool: Pool, request: bytes, request_id: str, cors: bytes
+        self, client: Connection, head: Head, *, pool: Pool, lines: bytes, request_id: str, cors: bytes
     ) -> None:
         self._client: Final = client
         self._head: Final = head
         self._pool: Final = pool
-        self._request: Final = request
-        self._request_id: Final = request_id
+        self._id: Final = request_id
+        self._id_line: Final = b"X-Request-ID: %b\r\n" % request_id.encode()
         self._cors: Final = cors
+        start = b"%b %b HTTP/1.1\r\n" % (head.method.encode(), head.target.origin_form)
+        self._request: Final = b"".join((start, lines, self._id_line, b"\r\n"))
         self._reader: Final = ReplyReader()
         self._link: Link | None = None
         self._task: asyncio.Task[None] | None = None
@@ -126,14 +129,17 @@ class ProxyExchange:
         link.transport.write(self._request)
         self._client.extend(self._pool.limits.response_time)
         self.ready = True
-        self._client.offer_body(self)
+        if self._head.block.length:
+            self._client.offer_body(self)
+        else:
+            self._uploaded = True
 
     def body(self, data: bytes) -> None:
         """Pass a piece of the body on, as a chunk where its length is not known."""
         link = self._link
         if link is None:
             return
-        if self._head.length == CHUNKED:
+        if self._head.block.length == CHUNKED:
             link.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
         else:
             link.transport.write(data)
@@ -142,7 +148,7 @@ class ProxyExchange:
         """Say that the body is whole. From here on the upstream is awaited."""
         self._uploaded = True
         if self._link is not None:
-            if self._head.length == CHUNKED:
+            if self._head.block.length == CHUNKED:
                 self._link.transport.write(b"0\r\n\r\n")
             if not self._answered:
                 self._client.extend(self._pool.limits.response_time)
@@ -173,9 +179,9 @@ class ProxyExchange:
             data = self._reader.rest
             self._reply = reply
             self._body = reply.body
-            self._answered = True
             out = self._reply_head(reply)
             if reply.body is None:
+                self._answered = True
                 self._client.transport.write(out + b"\r\n")
                 self._finish(clean=not data)
                 return
@@ -189,6 +195,7 @@ class ProxyExchange:
         if body.done and self._rechunked:
             out += b"0\r\n\r\n"
         if out:
+            self._answered = True
             self._client.transport.write(out)
         if body.done:
             self._finish(clean=not body.rest)
@@ -200,27 +207,26 @@ class ProxyExchange:
         if reply.status == _SWITCHING or self._interim > _MOST_INTERIM:
             raise Malformed(502, "upstream", "An interim response that nobody asked for")
         # HTTP/1.0 has no interim responses, and a 100 is for whoever waits for one
-        if self._head.http11 and (reply.status != _CONTINUE or self._head.expects):
-            line = b"HTTP/1.1 %d %b\r\n" % (reply.status, reply.reason)
-            self._client.transport.write(line + reply.lines + b"\r\n")
+        if self._head.block.http11 and (reply.status != _CONTINUE or self._head.block.expects):
+            self._client.transport.write(reply.lines + b"\r\n")
 
     def _reply_head(self, reply: Reply) -> bytes:
         """Write the head that the client gets, framed for it, and ours where the upstream's says nothing."""
         client, head = self._client, self._head
         # an answer before the end of the question: the rest of the question is not waited for
         self._last = not client.body_whole or client.last(head)
-        if isinstance(reply.body, Chunked | UntilClose):
-            self._rechunked = head.http11
-            self._last = self._last or not head.http11  # HTTP/1.0: the body ends where the connection does
-        lines = [b"HTTP/1.1 %d %b\r\n" % (reply.status, reply.reason), reply.lines]
+        if reply.body is not None and not reply.body.sized:
+            self._rechunked = head.block.http11
+            self._last = self._last or not head.block.http11  # HTTP/1.0: the body ends where the connection does
+        lines = [reply.lines]
         if self._rechunked:
             lines.append(b"Transfer-Encoding: chunked\r\n")
         if self._cors and b"access-control-allow-origin" not in reply.fields:
             lines.append(self._cors)
         if b"date" not in reply.fields:
             lines.append(self._pool.clock.date)
-        lines.append(connection_line(http11=head.http11, last=self._last))
-        lines.append(b"X-Request-ID: %b\r\n" % self._request_id.encode())
+        lines.append(connection_line(http11=head.block.http11, last=self._last))
+        lines.append(self._id_line)
         return b"".join(lines)
 
     def _finish(self, *, clean: bool) -> None:
@@ -252,7 +258,7 @@ class ProxyExchange:
 
     def _may_retry(self, link: Link) -> bool:
         silent = not self._answered and not self._interim and not self._reader.begun
-        harmless = self._head.method in _IDEMPOTENT and self._head.length == 0
+        harmless = self._head.method in _IDEMPOTENT and self._head.block.length == 0
         return link.used and silent and harmless
 
     def _fail(self, status: int, message: str) -> None:
@@ -261,7 +267,7 @@ class ProxyExchange:
             self._client.abort()
             return
         reason = "upstream_timeout" if status == 504 else "upstream"  # noqa: PLR2004 - Gateway Timeout
-        answer = problem(status, reason, message, request_id=self._request_id)
+        answer = problem(status, reason, message, request_id=self._id)
         self._client.respond(answer, more=self._cors)
 
     def late(self) -> None:
@@ -269,7 +275,7 @@ class ProxyExchange:
         link = self._link
         if not self._answered and link is not None and not self._uploaded and not link.choked:
             self._drop()
-            answer = problem(408, "timeout", "The request did not come in time", request_id=self._request_id)
+            answer = problem(408, "timeout", "The request did not come in time", request_id=self._id)
             self._client.respond(answer, more=self._cors, close=True)
         else:
             self._fail(504, "The upstream did not answer in time")

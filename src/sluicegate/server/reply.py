@@ -17,16 +17,18 @@ from sluicegate.server.malformed import Malformed
 
 _LONGEST_HEAD: Final = 65_536
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
-_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+_LONGEST_LENGTH: Final = 18
 _DROPPED: Final = HOP_BY_HOP | {b"x-request-id"}
+_PLAIN: Final = frozenset({b"keep-alive", b"close"})
+# Its length and its cookies are not the upstream's to hide from the client.
+_CLIENTS: Final = frozenset({b"content-length", b"content-type", b"set-cookie", b"date", b"location"})
 
 
 @final
 class Reply(msgspec.Struct):
-    """A response without its body. `lines` are the header lines that pass on, each with its end."""
+    """A response without its body. `lines` are the status line and the header lines that pass on."""
 
     status: int
-    reason: bytes
     lines: bytes
     fields: dict[bytes, bytes]
     body: Body | None
@@ -81,25 +83,33 @@ def _read(data: bytes, method: str) -> Reply:
         raise _bad("The head of a response is not HTTP/1.1") from None
     if not seen.complete or len(data) > _LONGEST_HEAD:
         raise _bad("The head of a response ends before it is complete, or is too long")
-    http11, status, fields = start[1] == b"1", int(start[2]), dict(seen.pairs)
+    http11, status, pairs = start[1] == b"1", int(start[2]), seen.pairs
+    fields = dict(pairs)
     persistent, dropped = http11, _DROPPED
-    if b"connection" in fields:
-        named = b",".join(value for name, value in seen.pairs if name == b"connection").lower().split(b",")
-        options = {option.strip(b" \t") for option in named}
-        persistent = b"close" not in options and (http11 or b"keep-alive" in options)
-        # its length and its cookies are not the upstream's to hide from the client
-        dropped = _DROPPED | (options - {b"content-length", b"content-type", b"set-cookie", b"date", b"location"})
+    connection = fields.get(b"connection")
+    if connection is not None:
+        if len(fields) == len(pairs) and connection.lower() in _PLAIN:
+            persistent = connection.lower() == b"keep-alive"
+        else:
+            options = _options(pairs)
+            persistent = b"close" not in options and (http11 or b"keep-alive" in options)
+            dropped = _DROPPED | (options - _CLIENTS)
     body = _body(status, fields, method, http11=http11)
     if status < 200 or status == 204:  # noqa: PLR2004 - RFC 9110, 8.6: these carry no length
         dropped |= {b"content-length"}
-    # one line is one field, for folded lines are refused: so the lines go on as they came
-    lines = data[start.end() : -2].split(b"\r\n")
+    end = start.end()
+    line = data[:end] if http11 else b"HTTP/1.1" + data[8:end]
     if dropped.isdisjoint(fields):
-        kept = data[start.end() : -2]
-    else:
-        pairs = zip(lines, seen.pairs, strict=False)
-        kept = b"".join([line + b"\r\n" for line, (name, _) in pairs if name not in dropped])
-    return Reply(status, start[3] or b"", kept, fields, body, persistent)
+        return Reply(status, line + data[end:-2], fields, body, persistent)
+    # one line is one field, for folded lines are refused: so the lines go on as they came
+    lines = data[end:-4].split(b"\r\n")
+    kept = [line, *[whole + b"\r\n" for whole, (name, _) in zip(lines, pairs, strict=True) if name not in dropped]]
+    return Reply(status, b"".join(kept), fields, body, persistent)
+
+
+def _options(pairs: list[tuple[bytes, bytes]]) -> set[bytes]:
+    values = b",".join([value for name, value in pairs if name == b"connection"])
+    return {option.strip(b" \t") for option in values.lower().split(b",")}
 
 
 def _body(status: int, fields: dict[bytes, bytes], method: str, *, http11: bool) -> Body | None:
@@ -108,14 +118,14 @@ def _body(status: int, fields: dict[bytes, bytes], method: str, *, http11: bool)
     # codings other than chunked were not offered to it (no TE is sent), and HTTP/1.0 knows none
     if coding is not None and (length is not None or not http11 or coding.lower() != b"chunked"):
         raise _bad("A response is framed in a way that can be read in two")
-    if length is not None and _LENGTH.fullmatch(length) is None:
+    if length is not None and not (length.isdigit() and len(length) <= _LONGEST_LENGTH):
         raise _bad("The length of a response is no number")
     if method == "HEAD" or status < 200 or status in {204, 304}:  # noqa: PLR2004 - interim responses
         return None
     if coding is not None:
         return Chunked()
     if length is not None:
-        return Counted(int(length)) if int(length) else None
+        return Counted(int(length)) if length != b"0" else None
     return UntilClose()
 
 

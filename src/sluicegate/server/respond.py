@@ -8,6 +8,8 @@ from sluicegate.adapters.render import Response
 
 _PHRASES: Final = {
     200: "OK",
+    201: "Created",
+    202: "Accepted",
     204: "No Content",
     400: "Bad Request",
     401: "Unauthorized",
@@ -17,6 +19,7 @@ _PHRASES: Final = {
     408: "Request Timeout",
     413: "Content Too Large",
     414: "URI Too Long",
+    415: "Unsupported Media Type",
     417: "Expectation Failed",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",

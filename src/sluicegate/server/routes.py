@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, final
 
 from sluicegate.core.policy import Policy
+from sluicegate.server.malformed import Malformed
 from sluicegate.server.target import decoded, decoded_strictly
 
 _SEGMENT: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
@@ -57,7 +58,21 @@ class ForwardAuth:
     prefix: str = "/auth"
 
 
-Action = Proxy | Respond | ForwardAuth
+@final
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Answer with the event stream of the path's topic. `publish` is the policy of those who write the topic."""
+
+    publish: Policy
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Let a running stream of the path's topic go on with a fresh token."""
+
+
+Action = Proxy | Respond | ForwardAuth | Events | Renewal
 
 
 @final
@@ -88,10 +103,21 @@ class Table:
     """Finds routes. `strict`: something is protected, so no path may be readable in two ways, wherever it leads.
 
     Wherever: `/public/..%2fadmin` matches the open route, and is the other one to a lax upstream.
+
+    `is_weaker(later, earlier)` tells that the later of two routes leads to the same upstream and asks for less. A path
+    that takes it, and differs from the earlier route's only in case or in a slash at its end, is refused: to many
+    upstreams `/ADMIN` and `/admin/` are `/admin`.
     """
 
-    def __init__(self, paths: Sequence[str], *, strict: bool) -> None:
+    def __init__(
+        self, paths: Sequence[str], *, strict: bool, is_weaker: Callable[[int, int], bool] = lambda *_: False
+    ) -> None:
         self._decode: Final = decoded_strictly if strict else decoded
+        self._loose: Final = {
+            later: re.compile(b"|".join(alike), re.IGNORECASE).fullmatch
+            for later in range(len(paths))
+            if (alike := [_loosely(paths[earlier]) for earlier in range(later) if is_weaker(later, earlier)])
+        }
         patterns = [(place, path) for place, path in enumerate(paths) if _is_pattern(path)]
         expression = b"|".join(_expression(place, path) for place, path in patterns)
         self._match: Final = re.compile(expression or b"(?!)").fullmatch
@@ -107,7 +133,11 @@ class Table:
         """Return where a path leads, None where nowhere. Raises `Malformed` for one that is read in two ways."""
         once = self._decode(path)
         found = self._exact.get(once)
-        return found if found is not None else self._by_pattern(once)
+        if found is None:
+            found = self._by_pattern(once)
+        if found is not None and found.place in self._loose and self._loose[found.place](once) is not None:
+            raise Malformed(400, "path", "A path is that of a stricter route but for its case or a slash at its end")
+        return found
 
     def _by_pattern(self, path: bytes) -> Found | None:
         matched = self._match(path)
@@ -126,6 +156,13 @@ def _is_pattern(path: str) -> bool:
     return path.endswith("*") or "{" in path
 
 
+def _loosely(path: str) -> bytes:
+    """Write a path as an expression for whatever a lax upstream could take for it."""
+    prefix, star, _ = path.partition("*")
+    text = "[^/]+".join(re.escape(literal) for literal in _SEGMENT.split(prefix.rstrip("/"))[::2])
+    return f"{text}{'(?:/(?s:.*))?' if star else '/?'}".encode()
+
+
 def _expression(place: int, path: str) -> bytes:
     """Write a path as an alternative of one expression, so that every pattern is tried in one call, in order."""
     prefix, star, _ = path.partition("*")
@@ -136,3 +173,19 @@ def _expression(place: int, path: str) -> bytes:
         group = f"(?P<t{place}>[^/]+)" if name == "topic" else "[^/]+"
         text += group + re.escape(literal)
     return f"(?P<r{place}>{text}{'(?s:.*)' if star else ''})".encode()
+
+
+def is_weaker(routes: Sequence[Route]) -> Callable[[int, int], bool]:
+    """Tell, for two places, whether the first leads to the upstream of the second and asks for less, or for other."""
+
+    def weaker(later: int, earlier: int) -> bool:
+        mine, theirs = routes[later], routes[earlier]
+        if not (isinstance(mine.action, Proxy) and isinstance(theirs.action, Proxy)):
+            return False
+        return (
+            mine.action.upstream == theirs.action.upstream
+            and theirs.policy is not None
+            and mine.policy != theirs.policy
+        )
+
+    return weaker

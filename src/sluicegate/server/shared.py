@@ -1,14 +1,21 @@
 """What the connections of one listener share: bounds, coarse time, who is connected, who answers."""
 
+import asyncio
+import socket
+import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final, final
 
+from sluicegate.adapters.forwarded import client_address
 from sluicegate.server.limits import Limits
 
 if TYPE_CHECKING:
     from sluicegate.server.head import Head
     from sluicegate.server.protocol import Connection
+
+_LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 Answerer = Callable[["Connection", "Head"], None]
 """Answers a request, at once or later, by the connection's own methods. Reads no body: that is offered afterwards."""
@@ -34,6 +41,18 @@ class Clock:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a connection. `trusted`: a proxy, whose word on its own clients is believed."""
+
+    address: str
+    client: str
+    """The address as logs and limits know it, unless a trusted proxy names another."""
+    trusted: bool
+    scheme: str
+
+
+@final
 class Shared:
     """Shared by the connections of one listener; never between event loops."""
 
@@ -48,3 +67,18 @@ class Shared:
         self.draining = False
         self.gone: Callable[[], None] | None = None
         """Called when the last connection has gone."""
+
+    def peer(self, transport: asyncio.Transport) -> Peer:
+        """Return who is at the other end."""
+        name = transport.get_extra_info("peername")
+        address = name[0] if isinstance(name, tuple) else ""
+        scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
+        return Peer(address, client_address(address, (), self.trusted), self.trusted(address), scheme)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Break a connection off, so that nobody takes a truncated response for a whole one."""
+    raw = transport.get_extra_info("socket")
+    if raw is not None and not transport.is_closing():
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    transport.abort()

@@ -1,0 +1,1 @@
+"""What Sluicegate costs, measured beside its peers: `make bench`."""

@@ -1,0 +1,233 @@
+"""What tokens have opened and is still open: by whatever could revoke it, and by when it ends.
+
+Whoever opens something adds it here *before* its token's state is asked for the last time. A revocation that is
+acknowledged before that question is found by it; one that is acknowledged later is told by the feed, and finds what was
+opened here. Nothing falls between.
+
+Costs do not grow with what is open: a key that came to stand is one lookup, and one question to the store for all that
+it may end; what ends at a given time lies in one bucket.
+"""
+
+import asyncio
+import heapq
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Final, Protocol, cast, final
+
+from sluicegate.core.claims import Identifiers
+from sluicegate.core.decision import Reason, Refuse
+from sluicegate.core.flow import Answer, FindRevocation, Hits, Question
+from sluicegate.core.policy import Policy
+from sluicegate.core.revocation import Revocation, strongest
+from sluicegate.errors import StateUnavailable
+from sluicegate.ports import RevocationFeed
+
+SILENT_FOR: Final = 5.0
+"""Seconds that a store may be silent about what it said has changed; then, failing closed, what depends on it ends."""
+
+_BUCKETS: Final = 4  # a second
+_ASKED_AT_ONCE: Final = 256
+_ENDED_AT_ONCE: Final = 500
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+_JITTER: Final = 0.5
+
+
+class Opened(Protocol):
+    """Something that a token has opened."""
+
+    @property
+    def identifiers(self) -> Identifiers:
+        """What the token can be revoked by."""
+        ...
+
+    @property
+    def ends(self) -> float:
+        """When it ends by itself, in seconds since the epoch; infinite for never."""
+        ...
+
+    def end(self, refuse: Refuse) -> None:
+        """End now, and say why where that can be said. It leaves the registry by itself."""
+        ...
+
+
+def end_of(expires_at: float | None, leeway: float) -> float:
+    """Return when what a token opened must end: at its `exp`, a little later each, so that not all come back at once.
+
+    Never before, or a reader would come back with a token that is still good; and at most a second after.
+    """
+    return float("inf") if expires_at is None else expires_at + leeway + random.random() * _JITTER  # noqa: S311 - jitter
+
+
+@final
+class Live:
+    """What is open, on one event loop.
+
+    `answer` answers questions as an engine does; `clock` returns seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Question], Answer | Awaitable[Answer]],
+        policy: Policy,
+        *,
+        clock: Callable[[], float],
+        silent_for: float = SILENT_FOR,
+    ) -> None:
+        self._answer: Final = answer
+        self._policy: Final = policy
+        self._clock: Final = clock
+        self._silent_for: Final = silent_for
+        self._by_key: Final[dict[str, Opened | set[Opened]]] = {}
+        self._by_end: Final[dict[int, set[Opened]]] = {}
+        self._ends: Final[list[int]] = []
+        self._due: dict[str, None] = {}
+        self._wake: Final = asyncio.Event()
+        self._tasks: Final[list[asyncio.Task[None]]] = []
+        self.open = 0
+        """How many are open."""
+        self.ended: Final[Counter[Reason]] = Counter()
+        """How many were ended from here, and why."""
+
+    def add(self, opened: Opened) -> None:
+        """Take note of something that is about to open. Its state is asked after this."""
+        self.open += 1
+        index = self._by_key
+        for key in opened.identifiers.question.keys:
+            there = index.get(key)
+            if there is None:
+                index[key] = opened  # most keys have one: a set would take more memory than all else together
+            elif isinstance(there, set):
+                there.add(opened)
+            else:
+                index[key] = {there, opened}
+        if opened.ends != float("inf"):
+            bucket = _bucket(opened.ends)
+            if bucket not in self._by_end:
+                self._by_end[bucket] = set()
+                heapq.heappush(self._ends, bucket)
+            self._by_end[bucket].add(opened)
+
+    def discard(self, opened: Opened) -> None:
+        """Forget it: it has ended. Told twice, it does nothing."""
+        index, known = self._by_key, False
+        for key in opened.identifiers.question.keys:
+            there = index.get(key)
+            if there is opened:
+                del index[key]
+                known = True
+            elif isinstance(there, set) and opened in there:
+                there.discard(opened)
+                known = True
+                if not there:
+                    del index[key]
+        self.open -= known
+        if opened.ends != float("inf"):
+            self._by_end.get(_bucket(opened.ends), set()).discard(opened)
+
+    def changed(self, key: str) -> None:
+        """Take note that this key may have come to stand; what it may end is looked at next. Empty: any may have."""
+        if not key:
+            self._due.update(dict.fromkeys(self._by_key))
+        elif key in self._by_key:
+            self._due[key] = None
+        if self._due:
+            self._wake.set()
+
+    def tick(self) -> None:
+        """End what has expired. To be called a few times a second."""
+        now = int(self._clock() * _BUCKETS)
+        while self._ends and self._ends[0] <= now:
+            for opened in list(self._by_end.pop(heapq.heappop(self._ends), ())):
+                self._end(opened, Refuse(reason=Reason.EXPIRED))
+
+    def start(self, feed: RevocationFeed | None) -> None:
+        """Begin to look after what is open. Without a feed nothing can be revoked, and only `tick` ends anything."""
+        if feed is not None:
+            loop = asyncio.get_running_loop()
+            self._tasks[:] = [loop.create_task(self._watch(feed)), loop.create_task(self._look())]
+
+    async def stop(self) -> None:
+        """Look after it no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _watch(self, feed: RevocationFeed) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            async for key in feed.changes():
+                pause = _FIRST_PAUSE
+                self.changed(key)
+            # the feed is lost, which means: ask about everything, again and again, until it tells that it is back
+            self.changed("")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _look(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            due, self._due = list(self._due), {}
+            for start in range(0, len(due), _ASKED_AT_ONCE):
+                await self._look_at(due[start : start + _ASKED_AT_ONCE])
+
+    async def _look_at(self, keys: list[str]) -> None:
+        keys = [key for key in keys if key in self._by_key]
+        hits = await self._hits(keys) if keys else {}
+        if hits is None:
+            await self._end_all(self._under(keys), Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True))
+            return
+        for key, value in hits.items():
+            stand: Hits = {key: value}
+            for opened, revocation in self._revoked(self._under((key,)), stand):
+                refuse = Refuse(reason=Reason.REVOKED, detail=revocation.reason, jti=opened.identifiers.jti)
+                await self._end_all((opened,), refuse)
+
+    def _revoked(self, all_opened: Iterable[Opened], hits: Hits) -> Iterator[tuple[Opened, Revocation]]:
+        """Find those that a hit covers: a cut-off spares tokens that were issued after it."""
+        for opened in all_opened:
+            found = strongest(hits, opened.identifiers.issued_at, self._policy.layout)
+            if found is not None:
+                yield opened, found[1]
+
+    async def _hits(self, keys: list[str]) -> Hits | None:
+        """Ask the store, for as long as it takes; None when a gate that fails closed has waited long enough."""
+        loop = asyncio.get_running_loop()
+        ends, pause = loop.time() + self._silent_for, _FIRST_PAUSE
+        while True:
+            try:
+                given = self._answer(FindRevocation(tuple(keys)))
+                return cast("Hits", await given if hasattr(given, "__await__") else given)
+            except StateUnavailable:
+                if self._policy.state == "refuse" and loop.time() >= ends:
+                    return None
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _under(self, keys: Iterable[str]) -> list[Opened]:
+        found: dict[Opened, None] = {}
+        for key in keys:
+            there = self._by_key.get(key)
+            if isinstance(there, set):
+                found.update(dict.fromkeys(there))
+            elif there is not None:
+                found[there] = None
+        return list(found)
+
+    async def _end_all(self, all_opened: Iterable[Opened], refuse: Refuse) -> None:
+        for opened in all_opened:
+            self._end(opened, refuse)
+            if self.ended.total() % _ENDED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # others are served meanwhile
+
+    def _end(self, opened: Opened, refuse: Refuse) -> None:
+        self.ended[refuse.reason] += 1
+        opened.end(refuse)
+
+
+def _bucket(ends: float) -> int:
+    """Return where it lies: wholly past when the clock's own bucket is reached."""
+    return int(ends * _BUCKETS) + 1

@@ -1,0 +1,178 @@
+"""Heads from bytes: the same however they are cut, and nothing that could be read in two ways."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.server.head import CHUNKED, METHODS, Head, RequestReader
+from sluicegate.server.limits import Limits
+from sluicegate.server.malformed import Malformed
+from tests.server.requests import REFUSED, SERVED
+
+LIMITS = Limits(request_line=512, field=512, fields=20, body=10_000)
+
+
+def read(*pieces: bytes) -> tuple[Head, bytes]:
+    """Read one head from pieces; return it with what came after it."""
+    reader = RequestReader(LIMITS)
+    for place, piece in enumerate(pieces):
+        head = reader.read(piece)
+        if head is not None:
+            return head, reader.rest + b"".join(pieces[place + 1 :])
+    raise AssertionError("the head is not complete")
+
+
+def outcome(*pieces: bytes) -> object:
+    """What becomes of these pieces: a status, or everything that was read."""
+    try:
+        head, rest = read(*pieces)
+    except Malformed as malformed:
+        return malformed.status
+    block = head.block
+    return head.method, head.target, block.host, block.fields, block.length, block.persistent, block.expects, rest
+
+
+@pytest.mark.parametrize("case", SERVED.values(), ids=SERVED)
+def test_every_cut_gives_the_same_head(case: bytes) -> None:
+    whole = outcome(case)
+    assert not isinstance(whole, int)
+    for cut in range(1, len(case)):
+        assert outcome(case[:cut], case[cut:]) == whole
+
+
+@pytest.mark.parametrize("case", SERVED.values(), ids=SERVED)
+def test_one_byte_at_a_time_gives_the_same_head(case: bytes) -> None:
+    assert outcome(*(case[place : place + 1] for place in range(len(case)))) == outcome(case)
+
+
+@pytest.mark.parametrize(("raw", "status"), REFUSED.values(), ids=REFUSED)
+def test_every_cut_is_refused_with_the_same_status(raw: bytes, status: int) -> None:
+    assert outcome(raw) == status
+    for cut in range(1, len(raw)):
+        assert outcome(raw[:cut], raw[cut:]) == status, raw[:cut]
+
+
+@given(st.lists(st.sampled_from([*SERVED.values()]), min_size=1, max_size=4), st.data())
+def test_any_cuts_of_several_requests_give_the_same_heads(requests: list[bytes], data: st.DataObject) -> None:
+    """Bodies are left out: where one request ends, the next begins, whatever came in one piece."""
+    whole = [request[: len(request) - len(read(request)[1])] for request in requests]
+    raw = b"".join(whole)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(raw) - 1), max_size=8)))
+    reader, heads, rest = RequestReader(LIMITS), [], b""
+    for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True):
+        rest = raw[start:end]
+        while rest and (head := reader.read(rest)) is not None:
+            heads.append((head.method, head.target, head.block.fields))
+            rest = reader.rest
+    assert heads == [(head.method, head.target, head.block.fields) for head, _ in map(read, whole)]
+
+
+def test_a_block_that_comes_again_is_not_read_again() -> None:
+    reader = RequestReader(LIMITS)
+    first = reader.read(b"GET /a HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n")
+    second = reader.read(b"POST /b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\nrest")
+    assert first is not None
+    assert second is not None
+    assert second.block is first.block
+    assert (second.method, second.target.path, reader.rest) == ("POST", b"/b", b"rest")
+
+
+def test_a_block_is_not_taken_for_one_that_begins_alike() -> None:
+    reader = RequestReader(LIMITS)
+    reader.read(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+    other = reader.read(b"GET /a HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n")
+    assert other is not None
+    assert other.block.by_name == {b"host": b"a", b"x": b"y"}
+
+
+def test_a_block_does_not_travel_between_versions() -> None:
+    reader = RequestReader(LIMITS)
+    reader.read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    older = reader.read(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+    assert older is not None
+    assert not older.block.persistent
+
+
+def test_a_bad_request_line_is_refused_before_a_known_block() -> None:
+    reader = RequestReader(LIMITS)
+    reader.read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    with pytest.raises(Malformed):
+        reader.read(b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+def test_names_are_lower_case_and_values_bare() -> None:
+    head, _ = read(b"GET / HTTP/1.1\r\nHOST: a\r\nX-Odd: \t b c \t\r\n\r\n")
+    assert head.block.fields == [(b"host", b"a"), (b"x-odd", b"b c")]
+
+
+def test_what_a_url_names_replaces_the_host_that_came() -> None:
+    head, _ = read(b"GET http://real.test:81/a?b HTTP/1.1\r\nHost: other.test\r\nX: y\r\n\r\n")
+    assert head.target.origin_form == b"/a?b"
+    assert head.block.host == b"real.test:81"
+    assert head.block.fields == [(b"x", b"y"), (b"host", b"real.test:81")]
+
+
+def test_a_url_does_not_change_the_block_of_the_next_request() -> None:
+    reader = RequestReader(LIMITS)
+    fields = b"Host: other.test\r\n\r\n"
+    reader.read(b"GET http://real.test/ HTTP/1.1\r\n" + fields)
+    second = reader.read(b"GET / HTTP/1.1\r\n" + fields)
+    assert second is not None
+    assert second.block.host == b"other.test"
+
+
+@pytest.mark.parametrize(
+    ("fields", "length"),
+    [
+        (b"", 0),
+        (b"Content-Length: 0\r\n", 0),
+        (b"Content-Length: 007\r\n", 7),
+        (b"Transfer-Encoding: Chunked\r\n", CHUNKED),
+    ],
+)
+def test_a_body_is_as_long_as_its_head_says(fields: bytes, length: int) -> None:
+    head, _ = read(b"POST / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
+    assert head.block.length == length
+
+
+@pytest.mark.parametrize(
+    ("start", "connection", "persistent"),
+    [
+        (b"GET / HTTP/1.1", b"", True),
+        (b"GET / HTTP/1.1", b"Connection: close\r\n", False),
+        (b"GET / HTTP/1.1", b"Connection: x, Close\r\n", False),
+        (b"GET / HTTP/1.1", b"Connection: x\r\nConnection: close\r\n", False),
+        (b"GET / HTTP/1.0", b"", False),
+        (b"GET / HTTP/1.0", b"Connection: Keep-Alive\r\n", True),
+        (b"GET / HTTP/1.0", b"Connection: keep-alive, close\r\n", False),
+    ],
+)
+def test_a_connection_goes_on_as_the_client_wants(start: bytes, connection: bytes, persistent: bool) -> None:  # noqa: FBT001
+    head, _ = read(start + b"\r\nHost: a\r\n" + connection + b"\r\n")
+    assert head.block.persistent is persistent
+
+
+def test_every_method_that_is_served_is_one_of_llhttp() -> None:
+    for name, method in METHODS.items():
+        head, _ = read(name + b" / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert head.method == method
+
+
+def test_an_expectation_of_http10_is_ignored_and_goes_no_further() -> None:
+    head, _ = read(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+    assert not head.block.expects
+    assert head.block.fields == [(b"content-length", b"1")]
+
+
+@pytest.mark.parametrize("filler", [b"X: y\r\n", b"X" * 600], ids=["fields", "one field"])
+def test_a_head_that_never_ends_is_refused_while_it_comes(filler: bytes) -> None:
+    assert outcome(b"GET / HTTP/1.1\r\nHost: a\r\n", *[filler] * 1000) == 431
+
+
+def test_a_request_line_that_never_ends_is_refused_while_it_comes() -> None:
+    assert outcome(b"GET /", *[b"a" * 20] * 1000) == 414
+
+
+def test_no_value_is_shown_by_a_head() -> None:
+    head, _ = read(b"GET /a?token=secret HTTP/1.1\r\nHost: a\r\nAuthorization: secret\r\n\r\n")
+    assert "secret" not in repr(head) + repr(head.block)

@@ -1,0 +1,268 @@
+"""Requests and responses passed through: the same content on both sides, framed anew, whatever its form."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from sluicegate.server.limits import Limits
+from sluicegate.server.routes import Proxy, Upstream
+from tests.server.gate import BEARER, TOKEN, Running, route, running
+from tests.server.upstream import OK, Listening, Peer, upstream
+from tests.wire import Wire, connected, request
+
+CHUNKED = ("Transfer-Encoding", "chunked")
+
+
+@pytest.fixture
+def behind() -> Iterator[Listening]:
+    with upstream() as listening:
+        yield listening
+
+
+@pytest.fixture
+def gate(behind: Listening) -> Iterator[Running]:
+    with running(route("/*", behind.proxy)) as gate:
+        yield gate
+
+
+@pytest.fixture
+def wire(gate: Running) -> Iterator[Wire]:
+    with connected(gate.address) as wire:
+        yield wire
+
+
+def test_a_body_with_a_length_arrives_with_it(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, method="PUT", body=b"hello"))
+    peer = behind.accept()
+    received = peer.request()
+    assert received.all("Content-Length") == ("5",)
+    assert not received.all("Transfer-Encoding")
+    assert peer.body(5) == b"hello"
+
+
+def test_an_empty_body_with_a_length_keeps_it(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, ("Content-Length", "0"), method="POST"))
+    assert behind.accept().request().all("Content-Length") == ("0",)
+
+
+def test_a_body_in_chunks_arrives_in_chunks_of_our_own(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, CHUNKED, ("Trailer", "X"), method="POST"))
+    wire.send(b"3;ext=1\r\nabc\r\n")
+    peer = behind.accept()
+    received = peer.request()
+    assert received.all("Transfer-Encoding") == ("chunked",)
+    assert not received.all("Content-Length")
+    assert not received.all("Trailer")
+    assert peer.body(8) == b"3\r\nabc\r\n"
+    wire.send(b"0003\r\ndef\r\n0\r\nX: y\r\n\r\n")
+    assert peer.body(13) == b"3\r\ndef\r\n0\r\n\r\n"
+    peer.send()
+    assert wire.receive().body == b"ok"
+
+
+def test_a_body_is_passed_on_before_it_is_whole(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, ("Content-Length", "6"), method="POST") + b"abc")
+    peer = behind.accept()
+    peer.request()
+    assert peer.body(3) == b"abc"
+    wire.send(b"def")
+    assert peer.body(3) == b"def"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6;a=b\r\nhello \r\n5\r\nworld\r\n0\r\nX: y\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
+    ],
+    ids=["length", "chunks", "HTTP/1.0"],
+)
+def test_every_cut_of_a_response_arrives_as_the_same(gate: Running, behind: Listening, response: bytes) -> None:
+    for cut in range(1, len(response)):
+        with connected(gate.address) as wire:
+            wire.send(request("/a", BEARER, ("Connection", "close")))
+            peer = behind.accept()
+            peer.request()
+            peer.send(response[:cut])
+            gate.turn()
+            peer.send(response[cut:])
+            received = wire.receive()
+            assert (received.status, received.body) == (200, b"hello world")
+            peer.close()
+
+
+def test_a_response_that_ends_with_its_connection_arrives_in_chunks(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER))
+    peer = behind.accept()
+    peer.serve(b"HTTP/1.1 200 OK\r\n\r\nhello ")
+    peer.send(b"world")
+    peer.close()
+    response = wire.receive()
+    assert response.body == b"hello world"
+    assert response.header("Transfer-Encoding") == "chunked"
+    wire.send(request("/b", BEARER))
+    behind.accept().serve()
+    assert wire.receive().body == b"ok"
+
+
+@pytest.mark.parametrize("form", [b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"\r\nhello"])
+def test_a_client_of_http10_gets_no_chunks(wire: Wire, behind: Listening, form: bytes) -> None:
+    wire.send(request("/a", BEARER, ("Connection", "keep-alive")).replace(b"HTTP/1.1", b"HTTP/1.0"))
+    peer = behind.accept()
+    assert peer.serve(b"HTTP/1.1 200 OK\r\n" + form).all("Via") == ("1.0 sluicegate",)
+    peer.close()
+    response = wire.receive()
+    assert response.body == b"hello"
+    assert response.header("Transfer-Encoding") is None
+    assert response.header("Connection") == "close"
+    assert wire.is_closed()
+
+
+def test_a_client_of_http10_that_names_no_host_is_given_the_upstreams(wire: Wire, behind: Listening) -> None:
+    wire.send(b"GET /a HTTP/1.0\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n\r\n")
+    assert behind.accept().serve().all("Host") == (f"127.0.0.1:{behind.port}",)
+
+
+def test_the_authority_of_a_url_becomes_the_host(wire: Wire, behind: Listening) -> None:
+    wire.send(request("http://real.test/a?b", BEARER))
+    received = behind.accept().serve()
+    assert received.line == "GET /a?b HTTP/1.1"
+    assert received.all("Host") == ("real.test",)
+    assert received.all("X-Forwarded-Host") == ("real.test",)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 5", "Transfer-Encoding: chunked", "X: y"])
+def test_head_has_no_body_whatever_the_upstream_says(wire: Wire, behind: Listening, framing: str) -> None:
+    peer = None
+    for _ in range(2):
+        wire.send(request("/a", BEARER, method="HEAD"))
+        peer = peer or behind.accept()
+        peer.serve(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode())
+        assert wire.receive(to="HEAD").status == 200
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_204_and_304_have_no_body(wire: Wire, behind: Listening, status: bytes) -> None:
+    peer = None
+    for _ in range(2):
+        wire.send(request("/a", BEARER))
+        peer = peer or behind.accept()
+        peer.serve(b"HTTP/1.1 " + status + b"\r\nETag: x\r\n\r\n")
+        response = wire.receive()
+        assert (response.body, response.header("ETag")) == (b"", "x")
+
+
+def test_early_hints_are_passed_on(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER))
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x\r\n\r\n"
+    behind.accept().serve(hints + hints + OK)
+    response = wire.receive()
+    assert [interim.status for interim in response.interim] == [103, 103]
+    assert response.interim[0].header("Link") == "</a.css>"
+    assert response.interim[0].header("Connection") is None
+    assert response.body == b"ok"
+
+
+def test_http10_is_sent_no_interim_response(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER).replace(b"HTTP/1.1", b"HTTP/1.0"))
+    behind.accept().serve(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK)
+    assert not wire.receive().interim
+
+
+def test_whoever_waits_for_100_is_told_by_the_upstream(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, ("Content-Length", "5"), ("Expect", "100-continue"), method="POST"))
+    peer = behind.accept()
+    assert peer.request().all("Expect") == ("100-continue",)
+    peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert wire.receive_head().status == 100
+    wire.send(b"hello")
+    assert peer.body(5) == b"hello"
+    peer.send()
+    assert wire.receive().body == b"ok"
+
+
+def test_an_upstream_that_wants_no_body_gets_none(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, ("Content-Length", "5"), ("Expect", "100-continue"), method="POST"))
+    behind.accept().serve(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    response = wire.receive()
+    assert (response.status, response.interim, response.header("Connection")) == (403, (), "close")
+    assert wire.is_closed()
+
+
+def test_a_100_that_nobody_waits_for_goes_no_further(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, method="POST", body=b"hello"))
+    behind.accept().serve(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)
+    assert not wire.receive().interim
+
+
+def test_an_answer_before_the_end_of_the_question_is_passed_on_and_ends_the_connection(
+    wire: Wire, behind: Listening
+) -> None:
+    wire.send(request("/a", BEARER, ("Content-Length", "1000000"), method="POST") + b"x" * 1000)
+    peer = behind.accept()
+    peer.serve(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+    response = wire.receive()
+    assert (response.status, response.body, response.header("Connection")) == (413, b"no", "close")
+    assert wire.is_closed()
+
+
+def test_an_upgrade_is_passed_on_as_a_plain_request(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, ("Connection", "Upgrade"), ("Upgrade", "websocket")))
+    peer = behind.accept()
+    received = peer.serve()
+    assert received.names.isdisjoint({"upgrade", "connection"})
+    assert wire.receive().body == b"ok"
+    wire.send(request("/b", BEARER))
+    peer.serve()
+    assert wire.receive().body == b"ok"
+
+
+def test_options_counts_its_hops(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, ("Max-Forwards", "0"), method="OPTIONS"))
+    assert wire.receive().status == 204
+    assert behind.is_untouched()
+    wire.send(request("/a", BEARER, ("Max-Forwards", "7"), method="OPTIONS"))
+    assert behind.accept().serve().all("Max-Forwards") == ("6",)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "QUERY", "PURGE"])
+def test_every_method_that_is_served_arrives(wire: Wire, behind: Listening, method: str) -> None:
+    wire.send(request("/a", BEARER, method=method))
+    assert behind.accept().serve().line == f"{method} /a HTTP/1.1"
+
+
+def test_the_upstream_may_be_a_unix_socket(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = str(tmp_path_factory.mktemp("u") / "s")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(path)
+        listening.listen()
+        with running(route("/*", Proxy(Upstream(path=path)))) as gate, connected(gate.address) as wire:
+            wire.send(request("/a", BEARER))
+            connection, _ = listening.accept()
+            with connection:
+                assert Peer(connection).serve().line == "GET /a HTTP/1.1"
+                assert wire.receive().body == b"ok"
+
+
+def test_a_body_that_breaks_on_the_way_ends_both_sides(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, CHUNKED, method="POST") + b"3\r\nabc\r\n")
+    peer = behind.accept()
+    peer.request()
+    assert peer.body(8) == b"3\r\nabc\r\n"
+    wire.send(b"nonsense\r\n")
+    assert wire.receive().status == 400
+    assert wire.is_closed()
+    assert peer.is_closed()
+
+
+def test_a_chunked_body_that_grows_past_the_bound_ends_both_sides(behind: Listening) -> None:
+    with running(route("/*", behind.proxy), limits=Limits(body=10)) as gate, connected(gate.address) as wire:
+        wire.send(request("/a", BEARER, CHUNKED, method="POST") + b"8\r\nabcdefgh\r\n")
+        peer = behind.accept()
+        peer.request()
+        peer.body(13)
+        wire.send(b"8\r\n")
+        assert wire.receive().status == 413
+        assert peer.is_closed()
