@@ -3,37 +3,49 @@
 Backends are imported when they are asked for: the base install has neither redis nor uvloop.
 """
 
+import asyncio
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from msgspec import structs
 
 from sluicegate import settings as configuration
 from sluicegate.backends import observe
+from sluicegate.backends.observe_events import LogInstrument
 from sluicegate.core.claims import Identifiers, Verified
-from sluicegate.core.keys import load
-from sluicegate.core.policy import ClaimNames, Policy, Sources
+from sluicegate.core.keyring import KeyReport, PublishedKeys
+from sluicegate.core.policy import Policy, Sources
 from sluicegate.core.revocation import KeyLayout
 from sluicegate.core.token import Peeked
-from sluicegate.core.verify import LocalKeys, NoKeys, Unchecked, Verifier
+from sluicegate.core.verify import Verifier
 from sluicegate.drive import run
 from sluicegate.engine import Engine
-from sluicegate.errors import KeyFault, SettingsError
-from sluicegate.ports import Inspectable, Ledger, Observer, StateStore
+from sluicegate.errors import SettingsError
+from sluicegate.keyrings import authorities_of, has_own_keys, keyrings_of
+from sluicegate.ports import Inspectable, Instrument, Ledger, Observer, RevocationFeed, Scheduler, StateStore
 from sluicegate.revoke import Revoker
 from sluicegate.settings import Settings
 from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisServer, RedisSocket
+from sluicegate.webhooks import requires_jti, tls_of, webhook_of
+
+if TYPE_CHECKING:
+    from sluicegate.backends.http import Trust
+    from sluicegate.backends.http_loop import LoopFetcher
+    from sluicegate.backends.http_threads import ThreadFetcher
 
 LogForm = observe.LogForm
 log = observe.event
 
 Clock = Callable[[], float]
+
+_LOOK = 5.0
+"""Seconds between two looks at whether keys should be fetched again, which lasts a minute at least."""
 
 
 class Store(StateStore, Ledger, Inspectable, Protocol):
@@ -49,15 +61,41 @@ class Assembly:
     """A gate put together: what every shape of it needs.
 
     `store` is the blocking side, None where there is none; the engine of an asynchronous gate may ask another one.
-    `warnings` is what the operator should know of the key, beside `settings.warnings`.
+    `feed` tells, inside an event loop, what comes to stand in the store. `prover` answers at once whatever the verifier
+    asks, for threads beside an event loop. `warnings` is what the operator should know of the key, beside
+    `settings.warnings`.
     """
 
     settings: Settings
     engine: Engine
     verifier: Verifier
+    prover: Engine
     store: Store | None
+    feed: RevocationFeed | None
+    published: tuple[PublishedKeys, ...]
     warnings: tuple[str, ...]
     close: Callable[[], None]
+
+    def start(self) -> None:
+        """Begin to fetch published keys, and do not wait: a request that comes before they are there does.
+
+        An asynchronous gate is started inside its event loop. One that is not started fetches at its first request,
+        and again behind the first that comes when it is time.
+        """
+        for keys in self.published:
+            run(keys.refresh(), self.engine.answer)
+
+    async def keep_keys(self) -> None:
+        """Fetch published keys whenever it is time, also while nobody asks for anything. Ends by being cancelled."""
+        while self.published:
+            self.start()
+            await asyncio.sleep(_LOOK)
+
+    def try_keys(self) -> tuple[KeyReport, ...]:
+        """Fetch published keys, and say how they are. Blocks until they are there, or are known not to be."""
+        for keys in self.published:
+            run(keys.fetch(), self.prover.answer)
+        return tuple(keys.report(time.time()) for keys in self.published)
 
     @property
     def unsafe(self) -> tuple[str, ...]:
@@ -81,7 +119,7 @@ class Assembly:
 
     def _is_genuine(self, peeked: Peeked, identifiers: Identifiers) -> bool:
         proof = self.verifier.prove(peeked, identifiers, time.time())
-        return isinstance(run(proof, self.engine.answer), Verified)
+        return isinstance(run(proof, self.prover.answer), Verified)
 
 
 def settings_of(path: Path | None) -> Settings:
@@ -109,21 +147,37 @@ def assemble(
     *,
     asynchronous: bool,
     observer: Observer | None = None,
+    instrument: Instrument | None = None,
     clock: Clock = time.time,
 ) -> Assembly:
     """Build a gate. Nothing is connected or read until the first question.
 
     Raises `SettingsError` for a key or certificate that cannot be used.
     """
-    verifier, warnings = _verifier(settings)
+    keys = keyrings_of(settings)
+    policy = policy_of(settings)
     store, state, closers = _state(settings, asynchronous=asynchronous, clock=clock)
-    engine = Engine(policy_of(settings), verifier, state=state, observer=observer, clock=clock)
+    ports: dict[str, Any] = {"observer": observer, "instrument": instrument, "clock": clock}
+
+    webhook = webhook_of(settings, keys.verifier)
+    verifier = webhook or keys.verifier
+
+    def made(state: StateStore | None, *, asynchronous: bool) -> Engine:
+        if not keys.published and webhook is None:
+            return Engine(policy, verifier, state=state, **ports)
+        fetcher, scheduler = _far(_trust(settings, keys.urls), asynchronous=asynchronous)
+        closers.append(fetcher.close)
+        return Engine(policy, verifier, state=state, fetcher=fetcher, scheduler=scheduler, **ports)
+
+    engine = made(state, asynchronous=asynchronous)
+    prover = made(store, asynchronous=False) if asynchronous else engine
 
     def close() -> None:
         for closer in closers:
             closer()
 
-    return Assembly(settings, engine, verifier, store, warnings, close)
+    feed = _feed(store) if asynchronous else None
+    return Assembly(settings, engine, verifier, prover, store, feed, keys.published, keys.warnings, close)
 
 
 @contextmanager
@@ -138,33 +192,52 @@ def opened(path: Path | None) -> Iterator[Assembly]:
 
 def policy_of(settings: Settings) -> Policy:
     """Return the operator's choices as a decision compares them."""
-    tokens = settings.stateful_jwt
+    tokens, issuers = settings.stateful_jwt, settings.issuers
+    # who is discovered vouches for his own tokens only, and an issuer that has a table is as good as listed
+    listed = frozenset(tokens.issuer_whitelist) or frozenset({tokens.jwk_issuer} - {""})
     return Policy(
         sources=Sources(query=tokens.from_query, header=tokens.from_header, cookies=tokens.from_cookies),
-        layout=KeyLayout(blacklist_prefix=tokens.blacklist_prefix, selector_prefix=tokens.selector_prefix),
+        layout=KeyLayout(
+            blacklist_prefix=tokens.blacklist_prefix,
+            selector_prefix=tokens.selector_prefix,
+            issuers={one.iss: one.name for one in issuers},
+            unnamed=has_own_keys(settings),
+        ),
         state="none" if isinstance(tokens.store, NoStore) else "admit" if tokens.fail_open else "refuse",
         auth="required" if settings.jwt_verifier.require_authentication else "off",
         multiple_tokens=tokens.multiple_tokens,
-        require_jti=tokens.require_jti,
+        require_jti=requires_jti(settings),
         require_exp=tokens.require_exp,
         leeway=tokens.leeway,
-        issuers=frozenset(tokens.issuer_whitelist),
+        issuers=listed | {one.iss for one in issuers} if listed else listed,
         audiences=frozenset(tokens.audience_whitelist),
+        audiences_of={one.iss: frozenset(one.audience_whitelist) for one in issuers if one.audience_whitelist},
     )
 
 
-def _verifier(settings: Settings) -> tuple[Verifier, tuple[str, ...]]:
-    tokens = settings.stateful_jwt
-    names = ClaimNames(user=tokens.user_claims, meta=tokens.meta_claims)
-    if tokens.skip_verification:
-        return Unchecked(names), ()
-    if not tokens.sign_key.get_secret_value():
-        return NoKeys(), ()  # settings allow this only with authentication off
-    try:
-        key = load(tokens.sign_key.get_secret_value(), tokens.sign_alg)
-    except KeyFault as fault:
-        raise SettingsError((settings.fault("stateful_jwt.sign_key", fault.problem, fault.remedy),)) from fault
-    return LocalKeys(key, names, cache_size=tokens.verified_cache_size), key.warnings
+def _far(trust: "Trust", *, asynchronous: bool) -> tuple["LoopFetcher | ThreadFetcher", Scheduler]:
+    """Return what fetches, and what waits, for an event loop or for threads."""
+    from sluicegate.backends.http_loop import LoopFetcher
+    from sluicegate.backends.http_threads import ThreadFetcher
+    from sluicegate.backends.scheduler import LoopScheduler, ThreadScheduler
+
+    return (LoopFetcher(trust), LoopScheduler()) if asynchronous else (ThreadFetcher(trust), ThreadScheduler())
+
+
+def _trust(settings: Settings, key_urls: Iterable[str]) -> "Trust":
+    """Return whom the gate may call, and how it knows them."""
+    from sluicegate.backends.http import Trust, target_of, with_alpn
+
+    origins = [target_of(url).origin for url in key_urls]
+    authorities = authorities_of(settings)
+    contexts = {} if authorities is None else dict.fromkeys(origins, with_alpn(authorities))
+    plain = {origin for origin in origins if settings.stateful_jwt.jwk_allow_http and origin.scheme == "http"}
+    if settings.jwt_verifier.webhook_url:
+        webhook = target_of(settings.jwt_verifier.webhook_url).origin
+        plain |= {webhook} if webhook.scheme == "http" else set()  # the settings have warned of it
+        if (tls := tls_of(settings)) is not None:
+            contexts[webhook] = with_alpn(tls)
+    return Trust(contexts, frozenset(plain))
 
 
 def _state(
@@ -185,6 +258,13 @@ def _state(
         case _:
             # settings answer the rest with a fault: not served by this version
             raise NotImplementedError(type(where).__name__)
+
+
+def _feed(store: Store | None) -> RevocationFeed | None:
+    from sluicegate.backends.changes import PolledFeed
+    from sluicegate.backends.sqlite import SqliteStore
+
+    return PolledFeed(store, store.watch()) if isinstance(store, SqliteStore) else None
 
 
 def _redis(
@@ -223,6 +303,11 @@ def _tls(settings: Settings) -> ssl.SSLContext:
     except SettingsError as error:  # the backend knows the key, and only here is its place in the file known
         placed = (settings.fault(f"stateful_jwt.{it.key}", it.problem, it.remedy) for it in error.faults)
         raise SettingsError(tuple(placed)) from error
+
+
+def events_to_log() -> Instrument:
+    """Return what writes what happens on the way to verdicts to the log."""
+    return LogInstrument()
 
 
 def log_to(settings: Settings, *, form: LogForm, stream: TextIO | None = None) -> Observer:

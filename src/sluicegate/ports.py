@@ -73,7 +73,7 @@ class Scheduler(Protocol):
         begin: Callable[[], T | Awaitable[T]],
         *,
         within: float,
-        joined: Callable[[], None],
+        joined: Callable[[], object],
     ) -> T | Awaitable[T]:
         """Return what `begin` comes to; while it is on its way under this key, join it and call `joined`.
 
@@ -109,7 +109,11 @@ class RevocationFeed(Protocol):
     """Tells which keys have come to stand, as soon as they do."""
 
     def changes(self) -> AsyncIterator[str]:
-        """Iterate over keys as they are written; ends when the feed is lost, which means: ask strictly."""
+        """Iterate over keys as they are written, from before the first answer on; ends when the feed is lost.
+
+        Lost means: ask strictly. An empty key says that it listens from now on, and that any key may have been written
+        before.
+        """
         ...
 
 

@@ -15,16 +15,25 @@ from sluicegate import compose
 from sluicegate.adapters.forward_auth import LOOPBACK
 from sluicegate.adapters.forwarded import trusts
 from sluicegate.core.policy import Policy, Requirement
+from sluicegate.core.webhook import Webhook
 from sluicegate.errors import SettingsError
 from sluicegate.server.gateway import Gateway
 from sluicegate.server.health import Health
+from sluicegate.server.hub import Hub, Pace
 from sluicegate.server.limits import Limits, Rate
 from sluicegate.server.listener import Address
-from sluicegate.server.routes import Action, ForwardAuth, Proxy, Respond, Route, Upstream
+from sluicegate.server.live import Live
+from sluicegate.server.routes import Action, Events, ForwardAuth, Proxy, Renewal, Respond, Route, Upstream
 from sluicegate.settings import Settings
 from sluicegate.settings import routes as configured
+from sluicegate.sse.broker import Broker
+from sluicegate.sse.subscription import Terms
 from sluicegate.summary import summary, warnings
 
+_MAY_WRITE: Final = "topic:write"
+"""The scope of those who publish."""
+
+_QUEUE_BYTES: Final = 1 << 20
 _GRACE: Final = 10.0
 """Seconds that requests in flight get to end after a signal; a second signal ends them at once."""
 
@@ -35,7 +44,8 @@ def serve(settings: Settings, *, log_form: compose.LogForm = "auto", ready: Call
     Raises `SettingsError` for a key that cannot be used and for an address that cannot be listened on.
     """
     observer = compose.log_to(settings, form=log_form)
-    assembly = compose.assemble(settings, asynchronous=True, observer=observer)
+    instrument = compose.events_to_log()
+    assembly = compose.assemble(settings, asynchronous=True, observer=observer, instrument=instrument)
     try:
         uvloop.run(_serve(assembly, ready))
     finally:
@@ -44,7 +54,11 @@ def serve(settings: Settings, *, log_form: compose.LogForm = "auto", ready: Call
 
 def routes_of(settings: Settings, policy: Policy) -> tuple[Route, ...]:
     """Return the gateway's routes. The forward-auth endpoint goes first: a route on `/*` must not hide it."""
-    routes = [Route(route.path, _action(route, settings), _policy(route, policy)) for route in settings.route]
+    routes = []
+    for route in settings.route:
+        routes.append(Route(route.path, _action(route, settings, policy), _policy(route, settings, policy)))
+        if route.events and not route.path.endswith("*"):
+            routes.append(Route(f"{route.path}/renew", Renewal(), _policy(route, settings, policy)))
     if settings.forward_auth is not None:
         asked = settings.forward_auth
         routes.insert(0, Route(asked.path, ForwardAuth(asked.proxy, _askers(settings), asked.path), policy))
@@ -54,14 +68,18 @@ def routes_of(settings: Settings, policy: Policy) -> tuple[Route, ...]:
 async def _serve(assembly: compose.Assembly, ready: Callable[[], None] | None) -> None:
     settings = assembly.settings
     stopping = _stopping()
-    gateway = _gateway(assembly)
-    health = _health(assembly)
+    fetching = asyncio.ensure_future(assembly.keep_keys())
+    hub = _hub(assembly)
+    gateway = _gateway(assembly, hub)
+    health = _health(assembly, hub)
+    if hub is not None:
+        hub.live.start(assembly.feed)
     try:
         address = await _listening(settings, "http", gateway.start)
         operators = await _listening(settings, "admin", health.start)
         for line in summary(assembly):
             compose.log(logging.INFO, line)
-        for line in warnings(assembly):
+        for line in (*warnings(assembly), *await _state_warnings(assembly)):
             compose.log(logging.WARNING, line)
         compose.log(logging.INFO, "ready", address=_written(address), operators=_written(operators))
         if ready is not None:
@@ -73,9 +91,23 @@ async def _serve(assembly: compose.Assembly, ready: Callable[[], None] | None) -
         await asyncio.wait((again, drained), return_when=asyncio.FIRST_COMPLETED)
         again.cancel()
     finally:
+        fetching.cancel()
         await gateway.stop(0)
         await health.stop(0)
+        if hub is not None:
+            await hub.live.stop()
     compose.log(logging.INFO, "stopped")
+
+
+async def _state_warnings(assembly: compose.Assembly) -> tuple[str, ...]:
+    """Ask the store how it is, which also has it read what stands: no request shall wait for that."""
+    if assembly.store is None:
+        return ()
+    report = await asyncio.to_thread(assembly.store.inspect)
+    if report.reachable:
+        return report.warnings
+    then = "genuine tokens are admitted" if assembly.engine.policy.state == "admit" else "requests are refused"
+    return (f"the revocation store ({report.kind}) is out of reach; {then} until it is back", *report.warnings)
 
 
 def _stopping() -> asyncio.Event:
@@ -95,11 +127,36 @@ async def _listening(settings: Settings, section: str, start: Callable[[Address]
         raise SettingsError((settings.fault(f"{section}.bind_address", problem, remedy),)) from error
 
 
-def _gateway(assembly: compose.Assembly) -> Gateway:
+def _hub(assembly: compose.Assembly) -> Hub | None:
+    settings, engine = assembly.settings, assembly.engine
+    if not any(route.events for route in settings.route):
+        return None
+    http, events = settings.http, settings.events
+    terms = Terms(
+        policy=http.backpressure_policy,
+        queue=http.max_message_queue_size,
+        queue_bytes=max(_QUEUE_BYTES, 4 * events.max_event_bytes),
+        history=events.history,
+        history_bytes=events.max_history_bytes,
+        ttl=events.history_ttl_sec,
+    )
+    pace = Pace(
+        retry_ms=events.retry_ms,
+        keepalive=http.keepalive_interval_sec,
+        idle=http.connection_timeout_sec,
+        spread=events.reconnect_window_sec,
+        largest=events.max_event_bytes,
+    )
+    live = Live(engine.answer, engine.policy, clock=time.time)
+    return Hub(Broker(terms, clock=time.time), live, answer=engine.answer, policy=engine.policy, pace=pace)
+
+
+def _gateway(assembly: compose.Assembly, hub: Hub | None) -> Gateway:
     settings = assembly.settings
     http = settings.http
     return Gateway(
         engine=assembly.engine,
+        hub=hub,
         routes=routes_of(settings, assembly.engine.policy),
         limits=Limits(
             connections=http.max_connections,
@@ -115,7 +172,7 @@ def _gateway(assembly: compose.Assembly) -> Gateway:
     )
 
 
-def _health(assembly: compose.Assembly) -> Health:
+def _health(assembly: compose.Assembly, hub: Hub | None) -> Health:
     settings, store = assembly.settings, assembly.store
     fixed = {
         "version": version("sluicegate"),
@@ -125,20 +182,38 @@ def _health(assembly: compose.Assembly) -> Health:
     }
 
     def report() -> dict[str, Any]:
-        if store is None:
-            return {"status": "ok", **fixed, "store": None}
-        found = store.inspect()
-        return {"status": "ok" if found.reachable else "degraded", **fixed, "store": structs.asdict(found)}
+        state = None if store is None else store.inspect()
+        breaker = assembly.verifier.breaker if isinstance(assembly.verifier, Webhook) else None
+        keys = [published.report(time.time()) for published in assembly.published]
+        is_well = (state is None or state.reachable) and breaker in {None, "closed"} and all(it.keys for it in keys)
+        asked: dict[str, Any] = {} if breaker is None else {"webhook": {"breaker": breaker}}
+        if hub is not None:
+            asked["events"] = hub.report()
+        if keys:
+            asked["keys"] = [structs.asdict(it) for it in keys]
+        return {
+            "status": "ok" if is_well else "degraded",
+            **fixed,
+            "store": None if state is None else structs.asdict(state),
+            **asked,
+        }
 
     return Health(report, token=settings.admin.token.get_secret_value())
 
 
-def _action(route: configured.Route, settings: Settings) -> Action:
+def _action(route: configured.Route, settings: Settings, policy: Policy) -> Action:
     if route.respond is not None:
         return Respond(route.respond)
     if route.forward_auth:
         proxy = settings.forward_auth.proxy if settings.forward_auth else configured.ForwardAuth().proxy
         return ForwardAuth(proxy, _askers(settings), route.path)
+    if route.events:
+        requirement = Requirement(
+            scopes=frozenset(route.require.scopes) | {_MAY_WRITE},
+            claims=route.require.claims,
+            topics=settings.events.publish,
+        )
+        return Events(policy.with_route(auth="required", requirement=requirement))
     (upstream,) = route.upstream  # settings answer more than one with a fault
     return Proxy(Upstream(upstream.host, upstream.port, upstream.path), route.header_up)
 
@@ -147,8 +222,10 @@ def _askers(settings: Settings) -> Callable[[str], bool]:
     return trusts(settings.http.trusted_proxies or LOOPBACK)
 
 
-def _policy(route: configured.Route, policy: Policy) -> Policy | None:
-    requirement = Requirement(scopes=frozenset(route.require.scopes), claims=route.require.claims)
+def _policy(route: configured.Route, settings: Settings, policy: Policy) -> Policy | None:
+    # without patterns it is for the webhook to say, which is told the topic
+    topics = (settings.events.subscribe or None) if route.events else None
+    requirement = Requirement(scopes=frozenset(route.require.scopes), claims=route.require.claims, topics=topics)
     match route.auth:
         case "none":
             return None

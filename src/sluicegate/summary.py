@@ -1,16 +1,20 @@
 """What is guarded by what, in sentences: printed at start and by `check`."""
 
+import datetime as dt
 from collections.abc import Iterator
 
 from sluicegate.compose import Assembly
 from sluicegate.settings import Settings
 from sluicegate.settings.routes import Route
+from sluicegate.settings.stateful_jwt import StatefulJwt
 from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisServer, RedisSocket
+from sluicegate.settings.verifiers import Issuer
 
 _UNSAFE = {
     "skip_verification": "signatures are not checked: anybody can be anybody",
     "authentication_off": "everybody is let in, with or without a token",
     "insecure_skip_verify": "any server can pose as Redis: its certificate is not checked",
+    "jwk_allow_http": "whoever is between the gate and an issuer can replace its keys",
     "weak_key": "the signing key can be guessed",
 }
 
@@ -32,7 +36,7 @@ def summary(assembly: Assembly) -> Iterator[str]:
         f"issuer {' or '.join(tokens.issuer_whitelist)}" if tokens.issuer_whitelist else "",
         f"audience {' or '.join(tokens.audience_whitelist)}" if tokens.audience_whitelist else "",
         "exp required" if tokens.require_exp else "",
-        "jti required" if tokens.require_jti and not isinstance(tokens.store, NoStore) else "",
+        "jti required" if assembly.engine.policy.require_jti and not isinstance(tokens.store, NoStore) else "",
     ]
     if any(rules):
         yield f"rules: {', '.join(rule for rule in rules if rule)}"
@@ -47,11 +51,29 @@ def warnings(assembly: Assembly) -> Iterator[str]:
 
 
 def _verified_by(settings: Settings) -> str:
-    if settings.stateful_jwt.skip_verification:
+    tokens = settings.stateful_jwt
+    if tokens.skip_verification and not settings.jwt_verifier.webhook_url:
         return "not verified"
-    if not settings.stateful_jwt.sign_key.get_secret_value():
-        return "no key, so none is good"
-    return "verified with sign_key, " + " or ".join(settings.stateful_jwt.sign_alg)
+    own = _key_of(tokens, tokens.jwk_issuer)
+    ways = [own] if own else []
+    ways += (
+        f"those of {one.iss} ({one.name}) with {_key_of(one, one.iss if one.discover else '')}"
+        for one in settings.issuers
+    )
+    webhook = settings.jwt_verifier.webhook_url
+    if webhook:
+        return f"verified with {'; '.join(ways)}; then by {webhook}" if ways else f"verified by {webhook}"
+    return "verified with " + "; ".join(ways) if ways else "no key, so none is good"
+
+
+def _key_of(table: StatefulJwt | Issuer, discovered: str) -> str:
+    key = "sign_key" if table.sign_key else ""
+    if table.jwk_url or discovered:
+        key = f"the keys at {table.jwk_url}" if table.jwk_url else f"the keys that {discovered} names"
+    if table.previous_sign_key and table.previous_sign_key_until is not None:
+        until = dt.datetime.fromtimestamp(table.previous_sign_key_until, dt.UTC)
+        key += f" and, until {until:%Y-%m-%dT%H:%M:%SZ}, previous_sign_key"
+    return f"{key}, {' or '.join(table.sign_alg)}" if key else ""
 
 
 def _sources(settings: Settings) -> str:
@@ -80,6 +102,8 @@ def _does(route: Route) -> str:
         return "answered here"
     if route.forward_auth:
         return "answers auth requests"
+    if route.events:
+        return "event streams"
     return "to " + ", ".join(map(str, route.upstream))
 
 

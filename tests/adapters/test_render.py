@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate import Identity, Reason, Refuse
-from sluicegate.adapters.render import fold, header_name, header_value, identity_headers, refusal, template, value_of
+from sluicegate.adapters.render import fold, header_name, header_value, identity_headers, refusal, template
+from sluicegate.core.placeholders import value_of
 
 
 @pytest.mark.parametrize("reason", list(Reason))

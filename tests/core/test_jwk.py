@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from joserfc.jwk import OctKey
 
 from sluicegate.core.jwk import MAX_DOCUMENT_BYTES, MAX_KEYS, MAX_TRIED, InvalidKeySet, KeySet, parse
@@ -336,3 +338,33 @@ def test_a_strong_key_of_another_size_counts() -> None:
     numbers = rsa_key("large", bits=3072).public_key().public_numbers()
     jwk = {"kty": "RSA", "n": base64url(numbers.n), "e": "AQAB", "kid": "large"}
     assert read(jwk).keys[0].kid == "large"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+MEMBERS = ("kty", "kid", "use", "key_ops", "alg", "crv", "x", "y", "n", "e", "d", "k")
+
+
+def outcome(text: bytes) -> KeySet | None:
+    try:
+        return parse(text, PUBLIC)
+    except InvalidKeySet:
+        return None
+
+
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_whatever_comes_is_a_key_set_or_is_refused(text: bytes) -> None:
+    assert outcome(text) is None
+
+
+@given(
+    st.sampled_from(ALGORITHMS),
+    st.dictionaries(st.sampled_from(MEMBERS), JSON | st.text("AQgw-_=", max_size=90), min_size=1, max_size=3),
+)
+def test_no_change_to_a_jwk_breaks_more_than_its_own_key(algorithm: str, changes: dict[str, Any]) -> None:
+    found = outcome(document(Published("own", "EdDSA", label="b").jwk(), Published("k", algorithm).jwk() | changes))
+    assert found is not None
+    assert any(key.kid == "own" for key in found.keys) or changes.get("kid") == "own"

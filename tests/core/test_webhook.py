@@ -207,6 +207,29 @@ def test_a_yes_to_one_topic_opens_no_other() -> None:
     assert len(world.calls) == 3
 
 
+def test_a_yes_without_a_topic_opens_none_and_the_other_way_round() -> None:
+    world = World(lambda call: yes() if b'"topic":""' in call.body else no())
+    assert [world.outcome(TOKEN, topic) for topic in (None, "news", None, "news")] == ["user123", "denied"] * 2
+    world = World(lambda call: no() if b'"topic":""' in call.body else yes())
+    assert [world.outcome(TOKEN, topic) for topic in ("news", None, "news", None)] == ["user123", "denied"] * 2
+
+
+def test_a_request_that_the_store_held_up_finds_the_answer_that_came_meanwhile() -> None:
+    world = World()
+    world.took = 1.0
+    held_up = iter([True])
+
+    def find(keys: tuple[str, ...]) -> dict[str, str]:
+        if next(held_up, False):
+            world.now += 0.5
+            assert world.outcome(TOKEN) == "user123"
+        return {key: world.revoked[key] for key in keys if key in world.revoked}
+
+    world.find = find  # type: ignore[method-assign]
+    assert world.outcome(TOKEN) == "user123"
+    assert len(world.calls) == 1
+
+
 def test_a_yes_to_one_token_opens_for_no_other() -> None:
     world = World(lambda call: yes() if TOKEN.encode() in call.body else no())
     assert [world.outcome(token) for token in (TOKEN, FORGED, ANOTHER, TOKEN)] == [

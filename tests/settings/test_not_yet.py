@@ -5,7 +5,6 @@ from sluicegate.settings.not_yet import NOT_YET
 from sluicegate.settings.rules import findings
 from tests.settings.reading import KEY, fault, faults, read
 
-PUBLIC = '[stateful_jwt]\nsign_alg = "RS256"\n'
 ROUTE = KEY + '[[route]]\npath = "/events/{topic}"\n'
 
 ASKED = {
@@ -16,9 +15,6 @@ ASKED = {
     "cluster": (KEY + 'redis_addr = "redis+cluster://a,b:1"\n', "[stateful_jwt] redis_addr"),
     "tracked": (KEY + 'redis_addr = "h:1"\nconsistency = "tracked"\n', "[stateful_jwt] consistency"),
     "snapshot": (KEY + 'redis_addr = "h:1"\nfail_snapshot = "1s"\n', "[stateful_jwt] fail_snapshot"),
-    "jwk_url": (PUBLIC + 'jwk_url = "https://a.example/k"\n', "[stateful_jwt] jwk_url"),
-    "webhook": ('[jwt_verifier]\nwebhook_url = "https://a.example/v"\n', "[jwt_verifier] webhook_url"),
-    "issuer": ('[[issuer]]\nname = "a"\niss = "b"\nsign_key = "c"\n', "[[issuer]] #1"),
     "route.events": (ROUTE + "events = true\n", "[[route]] #1 events"),
     "events": (KEY + "[events]\nhistory = 5\n", "[events] history"),
     "upstreams": (ROUTE + 'upstream = ["http://a", "http://b"]\n', "[[route]] #1 upstream"),
@@ -41,17 +37,6 @@ def test_every_row_of_the_table_is_asked_for_above() -> None:
     assert said == {f"{row.part} is not served by this version yet{row.instead}" for row in NOT_YET}
 
 
-def test_a_part_that_is_not_there_is_still_read_and_checked_whole() -> None:
-    text = '[[issuer]]\nname = "a"\niss = "b"\n[[issuer]]\nname = "a"\niss = "c"\nsign_key = "k"\njwk_url = "https://c/k"\n'
-    problems = [(found.line, found.problem) for found in faults(text) if "not served" not in found.problem]
-    assert problems == [
-        (1, "has no key"),
-        (4, "is HS256, an algorithm of secrets, where jwk_url publishes the keys"),
-        (5, "is that of [[issuer]] #1 too"),
-        (8, "stands beside sign_key"),
-    ]
-
-
 def test_an_event_route_names_its_topic() -> None:
     problems = [found.problem for found in faults(KEY + '[[route]]\npath = "/e"\nevents = true\n')]
     assert any("names no {topic}" in problem for problem in problems)
@@ -64,11 +49,6 @@ def test_tokens_sent_to_a_webhook_in_the_clear_are_warned_about(host: str, *, wa
     settings = Settings.model_validate({"jwt_verifier": {"webhook_url": f"http://{host}:9000/v"}})
     doubts = [found for found in findings(settings, ()) if not found.serious]
     assert [found.loc for found in doubts] == [("jwt_verifier", "webhook_url")] * warnings
-
-
-def test_a_key_and_a_key_set_exclude_each_other() -> None:
-    text = KEY + 'sign_alg = "RS256"\njwk_url = "https://a.example/k"\n'
-    assert "stands beside sign_key" in [found.problem for found in faults(text)]
 
 
 def test_what_only_some_kinds_of_redis_have_is_not_asked_of_others() -> None:

@@ -75,6 +75,8 @@ class AwaitedSilent:
 class Told:
     """A verifier that answers what the token tells it to: how every verdict looks from outside."""
 
+    asks: Final = False
+
     def recall(self, digest: bytes, request: Request, now: float) -> None:
         """Remember nothing."""
 

@@ -96,14 +96,16 @@ class SluicegateMiddleware:
     is passed on without a decision, as anonymous.
 
     `auth` and `require` are for the whole of `app`; left out, the gate's own hold. For different rules mount
-    several: an inner gate decides anew, under the same request id. `trusted_proxies` are the networks whose
-    `X-Forwarded-For` the log believes; leave it empty where the server sets `scope["client"]` by that header itself.
+    several: an inner gate decides anew, under the same request id. `trusted_proxies` are the networks, and `"unix"`
+    for Unix sockets, whose `X-Forwarded-For` the log believes; leave it empty where the server sets `scope["client"]`
+    by that header itself, as uvicorn does for loopback.
 
     A refused WebSocket gets the same response as a refused request where the server can send one (the ASGI extension
     `websocket.http.response`). Elsewhere it is closed before it is accepted, which servers turn into a bare 403;
     accepting first, for the sake of a close code, would be letting it in.
 
-    Raises `ValueError` when called for a kind of scope that it does not know, which therefore passes no gate.
+    Raises `ValueError` for a trusted proxy that is no network, and when called for a kind of scope that it does not
+    know, which therefore passes no gate.
     """
 
     def __init__(

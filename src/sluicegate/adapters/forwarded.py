@@ -200,7 +200,7 @@ def _classify(name: bytes, extra: frozenset[bytes]) -> int:
         return _OPTIONS
     if managed(name, extra):
         return _MANAGED
-    if lower in HOP_BY_HOP:
+    if lower in HOP_BY_HOP or lower == b"proxy":  # CVE-2016-5385: to a CGI upstream it would be HTTP_PROXY
         return _DROP
     telling = _tells(folded)
     if lower != folded:

@@ -9,13 +9,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from sluicegate.core.claims import text
 from sluicegate.core.decision import Identity, Reason, Refuse
+from sluicegate.core.placeholders import FURTHER, OWN, PLACEHOLDER, value_of
 
 MANAGED_PREFIX: Final = "x-auth-user-"
 """Every header that folds to a name beginning so is ours: the client's are deleted, whatever the route sets."""
 
-_PLACEHOLDER = re.compile(r"\{http\.auth\.user\.([A-Za-z0-9_.-]+)\}")
 # What would end a header, be trimmed by a parser, or read as an escape of ours. The mapping stays one to one, so no
 # two users can become one name on the way to the upstream.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]|%(?=[0-9A-Fa-f]{2})|^ +| +$")
@@ -108,36 +107,9 @@ def _challenge(row: Wire, refuse: Refuse) -> str:
     return challenge
 
 
-def _expires_at(identity: Identity) -> str:
-    return "" if identity.expires_at is None else f"{identity.expires_at:.0f}"
-
-
-# `id`, `jti` and `authenticated` cannot be overridden; the rest give way to a `meta` entry of the same name.
-_OWN: Final[Mapping[str, Callable[[Identity], str]]] = {
-    "id": lambda identity: identity.id,
-    "jti": lambda identity: identity.jti or "",
-    "authenticated": lambda _identity: "true",
-}
-_FURTHER: Final[Mapping[str, Callable[[Identity], str]]] = {
-    "issuer": lambda identity: identity.issuer or "",
-    "scopes": lambda identity: " ".join(identity.scopes),
-    "expires_at": _expires_at,
-}
-
-
-def value_of(identity: Identity | None, name: str) -> str:
-    """Return what `{http.auth.user.NAME}` stands for; empty when there is no such value, as in Caddy."""
-    if identity is None:
-        return ""
-    if name in identity.meta and name not in _OWN:
-        return text(identity.meta[name])
-    known = _OWN.get(name) or _FURTHER.get(name)
-    return known(identity) if known else ""
-
-
 def template(source: str) -> Callable[[Identity | None], str]:
     """Compile a text with `{http.auth.user.…}` placeholders once; the call only joins."""
-    parts = _PLACEHOLDER.split(source)  # literal, name, literal, name, …
+    parts = PLACEHOLDER.split(source)  # literal, name, literal, name, …
     names = parts[1::2]
     if not names:
         return lambda _identity: source
@@ -168,7 +140,7 @@ def identity_headers(identity: Identity | None) -> list[tuple[bytes, bytes]]:
     if identity is None:
         return []
     headers: dict[bytes, tuple[bytes, str]] = {}
-    for name in dict.fromkeys((*_OWN, *_FURTHER, *identity.meta)):
+    for name in dict.fromkeys((*OWN, *FURTHER, *identity.meta)):
         header = header_name(name)
         # a claim named `_id` or `ID` would be written as `id` is: whoever comes first keeps the header, empty or not
         headers.setdefault(header.lower(), (header, value_of(identity, name)))

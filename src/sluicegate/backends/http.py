@@ -7,6 +7,7 @@ Parsing is llhttp's; no socket is touched here.
 
 import functools
 import re
+import select
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -117,7 +118,8 @@ def target_of(url: str) -> Target:
     except ValueError:
         raise refused from None
     host = parts.hostname
-    if parts.scheme not in _PORTS or not host or "@" in parts.netloc or "#" in url or port == 0:
+    odd = not host or host.startswith(".") or "@" in parts.netloc or "#" in url or port == 0
+    if parts.scheme not in _PORTS or host is None or odd:
         raise refused
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(Origin(parts.scheme, host, port or _PORTS[parts.scheme]), parts.netloc, path)
@@ -186,10 +188,10 @@ class Reading:
         self._raw += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             # bytes behind a whole response are nobody's answer: they cost the connection, not the response
             if not self._whole:
-                raise FetchFailed("protocol", f"no HTTP/1.1 response: {error}") from None
+                raise FetchFailed("protocol", f"no HTTP/1.1 response: {self._fault or error}") from None
             self.keeps_open = False
         if self._fault:
             raise FetchFailed("protocol", self._fault)
@@ -245,7 +247,24 @@ class Reading:
 
     def on_message_complete(self) -> None:
         """End the response, or an interim one before it."""
-        if self._in_body:
+        if self._whole:
+            self.keeps_open = False
+        elif self._in_body:
             self._whole, self.keeps_open = True, self._parser.should_keep_alive()
         else:
             self._headers.clear()
+
+
+class Silence:
+    """Tells whether an idle connection is silent. What is readable before anything was asked answers no question.
+
+    It is the end of the connection, or somebody's bytes in front of the next answer.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._poll: Final = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+
+    def __bool__(self) -> bool:
+        """Ask the system, without waiting."""
+        return not self._poll.poll(0)

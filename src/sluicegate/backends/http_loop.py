@@ -6,9 +6,11 @@ processor time for a call that takes 90 µs here.
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Final, cast, final
 
-from sluicegate.backends.http import Origin, Reading, Target, Trust, failure_of, request_of, target_of
+from sluicegate.backends.http import Origin, Reading, Silence, Target, Trust, failure_of, request_of, target_of
 from sluicegate.core.flow import Call, Reply
 from sluicegate.errors import FetchFailed
 
@@ -33,6 +35,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reading: Reading | None = None
         self._answer: asyncio.Future[Reply] | None = None
+        self._silence: Silence | None = None
         self._is_used = False
         self.is_open = False
         self.idle_since = 0.0
@@ -46,6 +49,11 @@ class _Connection(asyncio.Protocol):
         else:
             self._transport.write(request)
         return self._answer
+
+    @property
+    def is_good(self) -> bool:
+        """Tell whether an idle connection may be asked."""
+        return self.is_open and bool(self._silence)
 
     def rest(self) -> bool:
         """End a call; tell whether the connection can carry another."""
@@ -65,6 +73,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport, self.is_open = cast("asyncio.Transport", transport), True
+        self._silence = Silence(transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         """Read on. What comes unasked closes the connection."""
@@ -132,8 +141,9 @@ class _Pool:
             self._idle.popleft().abort()
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_open:
+            if connection.is_good:
                 return connection
+            connection.abort()
         return None
 
     def give(self, connection: _Connection | None) -> None:
@@ -154,13 +164,40 @@ class _Pool:
 
 
 @final
+class _Pools:
+    """The connections of one event loop, by whom they lead to and what may be reached."""
+
+    def __init__(self, most: int) -> None:
+        self._most: Final = most
+        self._pools: Final[dict[tuple[Origin, str], _Pool]] = {}
+        self.end: Final = self._until_the_loop_ends()
+
+    def of(self, key: tuple[Origin, str]) -> _Pool:
+        """Return the pool of this origin."""
+        return self._pools.get(key) or self._pools.setdefault(key, _Pool(self._most))
+
+    def close(self) -> None:
+        """Close what is idle."""
+        for pool in self._pools.values():
+            pool.close()
+
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
+        # a loop that is shut down closes every asynchronous generator that was begun in it (`shutdown_asyncgens`):
+        # nothing else would tell us, and sockets would be left behind
+        try:
+            yield
+        finally:
+            self.close()
+
+
+@final
 class LoopFetcher:
-    """Fetches for one event loop."""
+    """Fetches for event loops. Each has connections of its own, which are closed with it."""
 
     def __init__(self, trust: Trust | None = None, *, most_connections: int = MOST_CONNECTIONS) -> None:
         self._trust: Final = trust or Trust()
         self._most: Final = most_connections
-        self._pools: Final[dict[tuple[Origin, str], _Pool]] = {}
+        self._loops: Final[dict[asyncio.AbstractEventLoop, _Pools]] = {}
 
     async def fetch(self, call: Call) -> Reply:
         """Make one call. Raises `FetchFailed`."""
@@ -173,16 +210,24 @@ class LoopFetcher:
             raise FetchFailed("timeout", f"no whole answer within {call.timeout:g} s") from None
 
     def close(self) -> None:
-        """Close every idle connection; a call that is on its way closes its own."""
-        for pool in self._pools.values():
-            pool.close()
-        self._pools.clear()
+        """Have every idle connection closed; a call that is on its way closes its own. From any thread."""
+        while self._loops:
+            loop, pools = self._loops.popitem()
+            with suppress(RuntimeError):  # a loop that is closed has closed them
+                loop.call_soon_threadsafe(pools.close)
+
+    async def _begun(self, loop: asyncio.AbstractEventLoop) -> _Pools:
+        for ended in [other for other in self._loops if other.is_closed()]:
+            self._loops.pop(ended, None)
+        pools = self._loops[loop] = _Pools(self._most)
+        await anext(pools.end)
+        return pools
 
     async def _exchange(self, call: Call, target: Target, request: bytes, ends: float) -> Reply:
         loop = asyncio.get_running_loop()
         # what one kind of call may reach, another may not, and a connection is not asked where it leads
-        key = (target.origin, call.reach)
-        pool = self._pools.get(key) or self._pools.setdefault(key, _Pool(self._most))
+        pools = self._loops.get(loop) or await self._begun(loop)
+        pool = pools.of((target.origin, call.reach))
         while True:
             connection = await pool.take(loop.time())
             try:

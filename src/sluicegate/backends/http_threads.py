@@ -6,7 +6,6 @@ left of the whole, the resolver included.
 
 import os
 import queue
-import select
 import socket
 import ssl
 import threading
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final, final
 
-from sluicegate.backends.http import Origin, Reading, Target, Trust, failure_of, request_of, target_of
+from sluicegate.backends.http import Origin, Reading, Silence, Target, Trust, failure_of, request_of, target_of
 from sluicegate.core.flow import Call, Reply
 from sluicegate.errors import FetchFailed
 
@@ -95,8 +94,7 @@ class ThreadFetcher:
                 if not connections:
                     return None
                 connection, since = connections.pop()
-            # readable while idle: the server has closed it, or says what nobody asked
-            if now - since <= KEPT_IDLE and not _is_readable(connection):
+            if now - since <= KEPT_IDLE and Silence(connection.fileno()):
                 return connection
             connection.close()
 
@@ -147,12 +145,6 @@ def _converse(connection: socket.socket, request: bytes, reading: Reading, left:
             return
         if reading.feed(data):
             return
-
-
-def _is_readable(connection: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _is_address(host: str) -> bool:

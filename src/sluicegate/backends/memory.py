@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, final
 
+from sluicegate.backends.changes import Changes
 from sluicegate.backends.standing import NONE, require_storable, standing, stands
 from sluicegate.core.flow import Hits
 from sluicegate.core.revocation import Entry, merge
@@ -31,6 +32,7 @@ class MemoryStore:
         self._entries: Final[dict[str, Entry]] = {}
         self._ends: Final[list[tuple[float, str]]] = []
         self._writing: Final = threading.Lock()
+        self._changes: Changes | None = None
 
     def __len__(self) -> int:
         """Return how many entries are held, with those that have expired and are not swept yet."""
@@ -58,6 +60,8 @@ class MemoryStore:
             if merged.expires_at is not None:
                 heapq.heappush(self._ends, (merged.expires_at, key))
             self._sweep(now)
+            if self._changes is not None:
+                self._changes.note(key)
             return merged
 
     def remove(self, key: str) -> bool:
@@ -75,6 +79,11 @@ class MemoryStore:
     def inspect(self) -> StoreReport:
         """Say that it is there, and what it cannot do."""
         return StoreReport(kind="memory", reachable=True, warnings=(_WARNING,))
+
+    def watch(self) -> Changes:
+        """Return where every key is noted from now on as it comes to stand; for one watcher."""
+        self._changes = Changes()
+        return self._changes
 
     def close(self) -> None:
         """Nothing to release."""

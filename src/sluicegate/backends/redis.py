@@ -171,11 +171,8 @@ class AsyncRedisStore:
                 link.loop.call_soon_threadsafe(link.close)
 
     async def aclose(self) -> None:
-        """Close, and return when this loop's connection is gone."""
-        self.close()
-        link = self._links.get(asyncio.get_running_loop())
-        if link is not None:
-            await link.wait_closed()
+        """Close this loop's connection, and return when it is gone. Its questions fail from now on; others' do not."""
+        await self._link_here().wait_closed()
 
     def _link_here(self) -> Link:
         """Return the running loop's link. One store serves several loops in turn, or in threads of their own."""

@@ -17,10 +17,10 @@ from sluicegate.core.revocation import Entry, decode, encode, merge
 WRITE_WITHIN: Final = 5.0
 """Seconds one write or one page of reading may take: nobody's request waits for it, and replicas take their time."""
 
-_ROUNDS: Final = 64
 _PAGE: Final = 500
 _PAGE_BYTES: Final = 64 << 20
 _CONNECTIONS: Final = 4
+_ANSWER_WITHIN: Final = 0.3
 
 _FOR_EVER: Final = -1
 _LONGEST: Final = 10**15
@@ -64,7 +64,7 @@ class RedisLedger:
         deadline = time.monotonic() + self._timeout
         # The connection is this writer's until EXEC has answered: WATCH is a property of the connection.
         with self._pool.lent(deadline) as connection:
-            for _ in range(_ROUNDS):
+            while time.monotonic() < deadline:
                 old, raw = self._watched(connection, key, deadline)
                 merged = merge(old if stands(old, self._clock()) else None, entry)
                 if not stands(merged, self._clock()):
@@ -73,10 +73,10 @@ class RedisLedger:
                     return merged
                 # What stays is written as it was, byte for byte, UTF-8 or not.
                 value = raw if old is not None and raw is not None and merged.value == old.value else merged.value
-                if self._replaced(connection, ("SET", key, value, *self._life(merged)), deadline):
+                if self._replaced(connection, ("SET", key, value, *self._life(merged, old)), deadline):
                     self._await_replicas(connection, deadline)
                     return merged
-        raise self._wire.failure(f"had {key} changed by others {_ROUNDS} times while it was written")
+        raise self._wire.failure(f"had {key} changed by others again and again, for {self._timeout:g} s")
 
     def remove(self, key: str) -> bool:
         """Take one entry away; tell whether there was one. Raises `StateUnavailable` as `put` does."""
@@ -95,6 +95,8 @@ class RedisLedger:
         The server is never held up: it is read in pages (SCAN), and a change meanwhile may or may not be seen. One
         entry may come twice when the server resizes its table meanwhile. Raises `StateUnavailable` at any page.
         """
+        if not is_storable(prefix):
+            return
         pattern = re.sub(rb"([*?\[\]\\])", rb"\\\1", prefix.encode()) + b"*"
         cursor: bytes | None = None
         while cursor != b"0":
@@ -124,7 +126,7 @@ class RedisLedger:
             written = text(value)
         return Entry(written, None if left == _FOR_EVER else self._clock() + left / 1000)
 
-    def _life(self, entry: Entry) -> tuple[str | int, ...]:
+    def _life(self, entry: Entry, old: Entry | None) -> tuple[str | int, ...]:
         """Return the options of SET that end an entry in time.
 
         PX counts from now, so it is our clock that says how long: the clock by which gates judge `exp`, and which made
@@ -132,6 +134,10 @@ class RedisLedger:
         """
         if entry.expires_at is None or math.isnan(entry.expires_at):
             return ()  # an end that is no number never comes
+        if old is not None and entry.expires_at == old.expires_at:
+            # An end that stays is not written anew, or it would move a little each time. Should it come before EXEC,
+            # that counts as a change of what is watched.
+            return ("KEEPTTL",)
         left = (entry.expires_at - self._clock()) * 1000
         return ("PX", max(1, math.ceil(min(left, _LONGEST))))
 
@@ -151,8 +157,10 @@ class RedisLedger:
     def _await_replicas(self, connection: Connection, deadline: float) -> None:
         if not self._replicas:
             return
-        # The server's own wait ends before ours: its answer says how many have it. Never 0, which would be for ever.
-        within = max(1, int((deadline - time.monotonic()) * 900))
+        # The server's own wait must end before ours, for its answer says how many have it; it looks at its clock ten
+        # times a second. Never 0, which would be for ever.
+        left = deadline - time.monotonic()
+        within = max(1, int((left - min(_ANSWER_WITHIN, left / 2)) * 1000))
         (reply,) = connection.exchange(pack("WAIT", self._replicas, within), 1, deadline)
         reached = self._number(reply)
         if reached < self._replicas:

@@ -56,6 +56,8 @@ class Link:
         self._is_closed = True
         if self._dialling is not None:
             self._dialling.cancel()
+        # here, because a task that is cancelled before its first step never runs its `finally`
+        self._asking.fail(self._waiting, self._closed())
         if self._stream is not None:
             self._stream.drop(self._closed())
 
@@ -84,7 +86,7 @@ class Link:
             self._asking.expire(question, now)
             if self._dialling is None:
                 self._dial_began = now
-                # an empty context: it outlives the request that happens to begin it
+                # in a context of its own: the connection that it makes runs in that, for as long as it lasts
                 self._dialling = self.loop.create_task(self._dial(), context=Context())
 
     async def _dial(self) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from contextvars import Context
 from typing import Final, cast, final
 
 from sluicegate.backends.redis_outage import Outage
@@ -15,7 +16,8 @@ from sluicegate.backends.standing import NONE
 from sluicegate.core.flow import Hits
 from sluicegate.errors import StateUnavailable
 
-_GRACE: Final = 0.001
+_TICK: Final = 0.001
+_HELD_UP: Final = 0.005
 
 
 @final
@@ -46,6 +48,8 @@ class Asking:
         self.wire: Final = wire
         self.outage: Final = outage
         self.timeout: Final = timeout
+        # Timers and the connection outlive the requests that happen to start them, and must not keep what is theirs.
+        self.context: Final = Context()
 
     def fail(self, questions: Iterable[Question], failure: StateUnavailable) -> None:
         """Tell the callers that are still there."""
@@ -58,7 +62,8 @@ class Asking:
     def expire(self, question: Question, now: float) -> None:
         """Bound a question by a timer of its own, where its connection's timer is later than its deadline."""
         left = question.sent + self.timeout - now
-        self.loop.call_later(max(left, 0.0), self.fail, (question,), self.wire.late(self.timeout))
+        late = self.wire.late(self.timeout)
+        self.loop.call_later(max(left, 0.0), self.fail, (question,), late, context=self.context)
 
 
 @final
@@ -75,7 +80,8 @@ class Stream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._out: Final[list[bytes]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._was_late = False
+        self._due = 0.0
+        self._was_given_time = False
         self._is_dropped = False
         self.pending: Final[deque[Question]] = deque()
         self.greeted: Final[asyncio.Future[Hits]] = asking.loop.create_future()
@@ -87,7 +93,7 @@ class Stream(asyncio.Protocol):
         self._send(packed)
         if self._timer is None:
             # One timer for all: it is set for the oldest, and every later one has more time left.
-            self._timer = self._asking.loop.call_later(self._asking.timeout, self._check)
+            self._start_timer(self._asking.timeout)
 
     def drop(self, failure: StateUnavailable, again: Collection[Question] = ()) -> None:
         """Throw the connection away, with every reply that may still come on it."""
@@ -194,7 +200,7 @@ class Stream(asyncio.Protocol):
 
     def _send(self, packed: bytes) -> None:
         if not self._out:
-            self._asking.loop.call_soon(self._flush)
+            self._asking.loop.call_soon(self._flush, context=self._asking.context)
         self._out.append(packed)
 
     def _flush(self) -> None:
@@ -205,14 +211,22 @@ class Stream(asyncio.Protocol):
     def _check(self) -> None:
         """Throw the connection away when it has owed a reply for `timeout`."""
         self._timer = None
-        was_late, self._was_late = self._was_late, False
+        was_given_time, self._was_given_time = self._was_given_time, False
         if not self.pending:
             return
-        left = self.pending[0].sent + self._asking.timeout - time.monotonic()
-        if left <= 0 and was_late:
+        now = time.monotonic()
+        left = self.pending[0].sent + self._asking.timeout - now
+        held_up = now - self._due
+        if left > 0:
+            self._start_timer(max(left, _TICK))
+        elif held_up > _HELD_UP and not was_given_time:
+            # A loop that was held up, by a garbage collection or a callback that blocks, may not even have sent what
+            # was asked. It gets that time back, once.
+            self._was_given_time = True
+            self._start_timer(min(held_up, self._asking.timeout))
+        else:
             self.drop(self._asking.wire.late(self._asking.timeout))
-            return
-        # libuv runs timers before it reads sockets: when the loop itself was held up, the reply may be there already,
-        # and one more turn shows it.
-        self._was_late = left <= 0
-        self._timer = self._asking.loop.call_later(max(left, _GRACE), self._check)
+
+    def _start_timer(self, seconds: float) -> None:
+        self._due = time.monotonic() + seconds
+        self._timer = self._asking.loop.call_later(seconds, self._check, context=self._asking.context)

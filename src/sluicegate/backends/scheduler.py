@@ -4,10 +4,12 @@ Thread or task, whoever asks first sets the flight off, and all who ask while it
 """
 
 import asyncio
+import functools
 import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from contextlib import suppress
 from typing import Any, Final, TypeVar, final
 
 from sluicegate.errors import FetchFailed, SluicegateError
@@ -21,19 +23,24 @@ def _overdue() -> FetchFailed:
 
 @final
 class LoopScheduler:
-    """For one event loop. A flight is a task of its own, so no caller's leaving ends it."""
+    """For event loops. A flight is a task of its own, so no caller's leaving ends it.
+
+    What breaks in it that is not ours goes to the loop's exception handler too.
+    """
 
     def __init__(self) -> None:
-        self._flights: Final[dict[Hashable, asyncio.Task[Any]]] = {}  # which also keeps the tasks alive
+        # by loop and key; the reference also keeps the tasks alive
+        self._flights: Final[dict[Hashable, asyncio.Task[Any]]] = {}
 
     def wait(self, seconds: float) -> Awaitable[None]:
         """Let time pass for this task alone."""
         return asyncio.sleep(seconds)
 
     def once(
-        self, key: Hashable, begin: Callable[[], T | Awaitable[T]], *, within: float, joined: Callable[[], None]
+        self, key: Hashable, begin: Callable[[], T | Awaitable[T]], *, within: float, joined: Callable[[], object]
     ) -> T | Awaitable[T]:
         """Join the flight, or set it off; without a task where it lands at once."""
+        key = (asyncio.get_running_loop(), key)
         flight = self._flights.get(key)
         if flight is not None:
             joined()
@@ -42,23 +49,33 @@ class LoopScheduler:
         return asyncio.shield(self._set_off(key, outcome)) if isinstance(outcome, Coroutine) else outcome
 
     def later(self, key: Hashable, begin: Callable[[], object]) -> None:
-        """Set it off in the background; what breaks there that is not ours goes to the loop's exception handler."""
+        """Set it off in the background."""
+        key = (asyncio.get_running_loop(), key)
         if key in self._flights:
             return
         outcome = begin()
         if isinstance(outcome, Coroutine):
-            self._set_off(key, outcome).add_done_callback(_report)
+            _ = self._set_off(key, outcome)
 
     def close(self) -> None:
-        """End what is on its way."""
+        """End what is on its way. From any thread."""
         for flight in list(self._flights.values()):
-            flight.cancel()
+            with suppress(RuntimeError):  # a loop that is closed has ended its tasks
+                flight.get_loop().call_soon_threadsafe(flight.cancel)
 
     def _set_off(self, key: Hashable, outcome: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         flight = asyncio.get_running_loop().create_task(outcome)
         self._flights[key] = flight
-        flight.add_done_callback(lambda _: self._flights.pop(key, None))
+        flight.add_done_callback(functools.partial(self._landed, key))
         return flight
+
+    def _landed(self, key: Hashable, flight: asyncio.Task[Any]) -> None:
+        del self._flights[key]
+        error = None if flight.cancelled() else flight.exception()
+        # everybody may have left by now, and a defect must not be lost with them
+        if error is not None and not isinstance(error, SluicegateError):
+            context = {"message": "a flow of the gate broke", "exception": error, "task": flight}
+            flight.get_loop().call_exception_handler(context)
 
 
 async def _join(flight: asyncio.Task[T], within: float) -> T:
@@ -67,15 +84,6 @@ async def _join(flight: asyncio.Task[T], within: float) -> T:
             return await asyncio.shield(flight)
     except TimeoutError:
         raise _overdue() from None
-
-
-def _report(flight: asyncio.Task[Any]) -> None:
-    if flight.cancelled():
-        return
-    error = flight.exception()
-    if error is not None and not isinstance(error, SluicegateError):
-        context = {"message": "a background flow of the gate broke", "exception": error, "task": flight}
-        flight.get_loop().call_exception_handler(context)
 
 
 class _Flight:
@@ -107,7 +115,7 @@ class ThreadScheduler:
         time.sleep(seconds)
 
     def once(
-        self, key: Hashable, begin: Callable[[], T | Awaitable[T]], *, within: float, joined: Callable[[], None]
+        self, key: Hashable, begin: Callable[[], T | Awaitable[T]], *, within: float, joined: Callable[[], object]
     ) -> T:
         """Join the flight, or fly."""
         ends = time.monotonic() + within

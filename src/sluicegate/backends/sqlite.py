@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Final, TypeVar, final
 
 from sluicegate.backends import state_dir
+from sluicegate.backends.changes import Changes
 from sluicegate.backends.sqlite_file import FAULTS, Handle, Identity, StateFiles, state_of
 from sluicegate.backends.sqlite_ledger import KEPT, SqliteLedger
 from sluicegate.backends.standing import NONE, is_storable, standing, stands
@@ -78,6 +79,7 @@ class SqliteStore:
         self._version = _UNSEEN
         self._due = 0.0
         self._words: Final[dict[str, Entry]] = {}
+        self._changes: Changes | None = None
         os.register_at_fork(
             before=_weakly(self._suspend),
             after_in_parent=_weakly(self._resume),
@@ -143,6 +145,11 @@ class SqliteStore:
         if trouble := self._ledger.trouble:
             found = (f"the last revocation could not be written: {trouble}", *found)
         return StoreReport(kind="embedded", reachable=True, warnings=found)
+
+    def watch(self) -> Changes:
+        """Return where every key is noted from now on, when `find` reads that it has come to stand; for one watcher."""
+        self._changes = Changes()
+        return self._changes
 
     def close(self) -> None:
         """Release the files. Every question after it is answered with `StateUnavailable`."""
@@ -211,11 +218,17 @@ class SqliteStore:
                 else:
                     self._entries[key] = self._entry(value, expires_at)
                     self._present.add(key)
+                    self._note(key)
         else:
             rows = handle.connection.execute(_STANDING, (self._clock() - KEPT,))
             self._entries = {key: self._entry(value, expires_at) for key, value, expires_at in rows}
             self._present = set(self._entries)
+            self._note("")
         self._identity, self._position = state.identity, state.last
+
+    def _note(self, key: str) -> None:
+        if self._changes is not None:
+            self._changes.note(key)
 
     def _entry(self, value: str, expires_at: float | None) -> Entry:
         # a million revocations have a handful of reasons: one string for each, and one entry where it never ends

@@ -10,7 +10,7 @@ from sluicegate.core.decision import Admit, Decision, Identity, Reason, Refuse
 from sluicegate.core.extract import TooMuch, extract
 from sluicegate.core.flow import NOW, Flow, ask
 from sluicegate.core.policy import Policy, Requirement
-from sluicegate.core.request import Credential, Request
+from sluicegate.core.request import Credential, Request, Source
 from sluicegate.core.revocation import Revocation
 from sluicegate.core.token import MalformedToken, Peeked, digest, peek
 from sluicegate.core.topics import is_allowed
@@ -97,31 +97,42 @@ def _judge(
     state = UNKNOWN if store_silent else (yield from check_state(identifiers, policy))
     if state is UNKNOWN and policy.state == "refuse":
         return Refuse(reason=Reason.STATE_UNAVAILABLE, source=credential.source, state_unknown=True)
-    if peeked is not None and verifier.asks and not isinstance(state, Revocation):
-        verified = yield from verifier.verify(peeked, identifiers, request, now)
     if peeked is not None and not isinstance(state, Revocation):
+        if verifier.asks:
+            verified = yield from verifier.verify(peeked, identifiers, request, now)
         now, state, verified = yield from _meanwhile(now, state, verified, identifiers, policy)
-    unknown = state is UNKNOWN
     if not isinstance(verified, Verified):
-        return Refuse(reason=verified, source=credential.source, state_unknown=unknown)
+        return Refuse(reason=verified, source=credential.source, state_unknown=state is UNKNOWN)
+    return _settle(verified, state, source=credential.source, request=request, policy=policy, now=now)
 
-    # from here on the token is genuine, and its bearer may learn what became of it
+
+def _settle(
+    verified: Verified,
+    state: Revocation | Unknown | None,
+    *,
+    source: Source,
+    request: Request,
+    policy: Policy,
+    now: float,
+) -> Admit | Refuse:
+    """Apply the rules. The token is genuine, and its bearer may learn what became of it."""
     revocation = state if isinstance(state, Revocation) else None
     failed = check(verified, policy, now) if revocation is None else Reason.REVOKED
     identity = verified.identity
     if failed is None and identity is not None and policy.requirement:
         failed = unmet(verified, identity, policy.requirement) or _kept_from(request, identity, policy.requirement)
+    identifiers, unknown = verified.identifiers, state is UNKNOWN
     if failed is not None or identity is None:
         return Refuse(
             reason=failed or Reason.USER_CLAIM,
             detail="" if revocation is None else revocation.reason,
-            source=credential.source,
+            source=source,
             jti=identifiers.jti,
             subject=None if identity is None else identity.id,
             needed=tuple(sorted(policy.requirement.scopes)),
             state_unknown=unknown,
         )
-    return Admit(identity=identity, source=credential.source, identifiers=identifiers, state_unknown=unknown)
+    return Admit(identity=identity, source=source, identifiers=identifiers, state_unknown=unknown)
 
 
 def _kept_from(request: Request, identity: Identity, requirement: Requirement) -> Reason | None:

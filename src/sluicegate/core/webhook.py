@@ -122,7 +122,9 @@ class Webhook:
         """Read what the token says of itself, and refuse what no yes could mend."""
         claimed: Verified | Reason
         if self._keys is not None:
-            claimed = yield from self._keys.verify(peeked, identifiers, request, now)
+            # its signature was proven a moment ago, before the state was asked
+            proven = self._keys.recall(peeked.digest, request, now)
+            claimed = proven or (yield from self._keys.verify(peeked, identifiers, request, now))
         else:
             try:
                 claimed = Verified(**read(peeked, identifiers, self._names, key=self))
@@ -186,4 +188,6 @@ class Webhook:
             fields = read(question.peeked, question.identifiers, self._names, key=claimed.key, user=yes.user_id)
             identity = fields["identity"]
         identity = msgspec.structs.replace(identity, id=yes.user_id, expires_at=expires_at)
-        return msgspec.structs.replace(claimed, identity=identity, expires_at=expires_at, asked=True)
+        return msgspec.structs.replace(
+            claimed, identity=identity, identifiers=question.identifiers, expires_at=expires_at, asked=True
+        )

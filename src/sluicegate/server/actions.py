@@ -64,14 +64,18 @@ class Remembered(Generic[T]):
 
 @final
 class Passing:
-    """Passes requests on to an upstream, with the identity in headers that only the gate sets."""
+    """Passes requests on to an upstream, with the identity in headers that only the gate sets.
 
-    def __init__(self, proxy: Proxy, pool: Pool, cors: Cors) -> None:
+    `telling` are the folded names that tell of an identity on any route: an upstream believes them wherever they come
+    from, so the client may write them nowhere, on an open route least of all.
+    """
+
+    def __init__(self, proxy: Proxy, pool: Pool, cors: Cors, *, telling: frozenset[bytes] = frozenset()) -> None:
         self._pool: Final = pool
         self._cors: Final = cors
         self._host: Final = proxy.upstream.authority
         self._set: Final = [(name.encode(), template(value)) for name, value in proxy.header_up]
-        self._extra: Final = frozenset(fold(name) for name, _ in self._set) | {_REQUEST_ID}
+        self._extra: Final = telling | {fold(name) for name, _ in self._set} | {_REQUEST_ID}
         self._ours: Final = Remembered(self._headers_of)
 
     def _headers_of(self, decision: Admit | None) -> list[tuple[bytes, bytes]]:

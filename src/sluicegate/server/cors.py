@@ -5,7 +5,9 @@ from typing import Final, final
 
 from sluicegate.server.head import Head
 
-_EXPOSED: Final = b"Access-Control-Expose-Headers: X-Request-ID, X-Error-Type, WWW-Authenticate, Retry-After\r\n"
+_EXPOSED: Final = (
+    b"Access-Control-Expose-Headers: X-Request-ID, X-Error-Type, X-Stream-ID, WWW-Authenticate, Retry-After\r\n"
+)
 _METHODS: Final = b"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 _VARY_PREFLIGHT: Final = b"Vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n"
 _MAX_AGE: Final = b"Access-Control-Max-Age: 600\r\n"

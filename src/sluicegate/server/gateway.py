@@ -75,6 +75,9 @@ class Gateway:
             strict=any(route.policy is not None for route in routes),
             is_weaker=is_weaker(routes),
         )
+        self._telling: Final = frozenset(
+            fold(name.encode()) for route in routes if isinstance(route.action, Proxy) for name in route.action.telling
+        )
         self._places: Final = [self._compiled(route) for route in routes]
         self._listener.on_sweep(self._sweep)
 
@@ -106,7 +109,7 @@ class Gateway:
                     pool = self._pools[proxy.upstream] = Pool(
                         proxy.upstream, self._listener.limits, self._listener.clock
                     )
-                return _Place(Passing(proxy, pool, self._cors), route.policy, None)
+                return _Place(Passing(proxy, pool, self._cors, telling=self._telling), route.policy, None)
             case Respond() as respond:
                 return _Place(Saying(respond, self._cors), route.policy, None)
             case ForwardAuth() as asked:

@@ -30,6 +30,8 @@ _CR: Final = 13
 _VERSIONS: Final = {b"HTTP/1.1": True, b"HTTP/1.0": False}
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# Checked here and not left to llhttp, which never sees the request line of a head whose fields came before.
+_ORIGIN_FORM: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _PARTIAL_LINE: Final = re.compile(rb"[\x20-\x7e]*\r?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
@@ -73,11 +75,12 @@ class Block(msgspec.Struct):
 
 @final
 class Head(msgspec.Struct):
-    """A request without its body."""
+    """A request without its body. Like its block, it serves again when the same bytes come again."""
 
     method: str
     target: Target
     block: Block
+    raw: bytes = b""
 
     def __repr__(self) -> str:
         """Show neither query nor headers: tokens live there."""
@@ -107,7 +110,7 @@ class Fields:
 class RequestReader:
     """Reads one head after another from the bytes of one connection, however they are cut."""
 
-    __slots__ = ("_block", "_fed", "_fields", "_held", "_limits", "_parser", "_small", "_start", "rest")
+    __slots__ = ("_fed", "_fields", "_held", "_last", "_limits", "_parser", "_small", "_start", "rest")
 
     def __init__(self, limits: Limits) -> None:
         self._limits: Final = limits
@@ -115,7 +118,7 @@ class RequestReader:
         self._small: Final = min(limits.request_line, limits.field, limits.head)
         self._fields = Fields()
         self._parser = HttpRequestParser(self._fields)
-        self._block: Block | None = None
+        self._last: Head | None = None
         self._held = b""
         self._fed = 0
         self._start: tuple[str, Target, bool] | None = None
@@ -127,24 +130,31 @@ class RequestReader:
         return bool(self._held)
 
     def forget(self) -> None:
-        """Let go of the last block: the connection has nothing more to say for now."""
-        self._block = None
+        """Let go of the last head: the connection has nothing more to say for now."""
+        self._last = None
 
     def read(self, data: bytes) -> Head | None:
         """Return the head when it is whole, and leave in `rest` what came after it; None when more must come.
 
         Raises `Malformed`, after which nothing more can be read from this connection.
         """
+        last = self._last
+        if last is None or self._held:
+            return self._read(data)
+        if data.startswith(last.raw):
+            self.rest = data[len(last.raw) :]
+            return last
+        block = last.block
         line_end = data.find(b"\r\n")
-        block = self._block
-        if block is not None and not self._held and line_end > 0 and data.startswith(block.raw, line_end):
-            if line_end > self._small:
-                self._check_sizes(data[: line_end + 2])
-            method, target, http11 = _start_line(data[:line_end])
-            if http11 == block.http11 and target.authority is None:
-                self.rest = data[line_end + len(block.raw) :]
-                return Head(method, target, block)
-        return self._read(data)
+        if not 0 < line_end <= self._small or not data.startswith(block.raw, line_end):
+            return self._read(data)
+        method, target, http11 = _start_line(data[:line_end])
+        if http11 != block.http11 or target.authority is not None:
+            return self._read(data)
+        end = line_end + len(block.raw)
+        self.rest = data[end:]
+        self._last = head = Head(method, target, block, data[:end])
+        return head
 
     def _read(self, data: bytes) -> Head | None:
         searched = max(0, len(self._held) - 3)
@@ -171,7 +181,9 @@ class RequestReader:
         self.rest = data[end:]
         method, target, http11 = start
         block = self._read_block(data[line_end:end], pairs, target, http11=http11)
-        return Head(method, target, block)
+        head = Head(method, target, block, data[:end])
+        self._last = head if target.authority is None else None
+        return head
 
     def _read_block(self, raw: bytes, pairs: list[tuple[bytes, bytes]], target: Target, *, http11: bool) -> Block:
         if len(pairs) > self._limits.fields:
@@ -188,9 +200,7 @@ class RequestReader:
             if block.length or not block.persistent or b"upgrade" in by_name:
                 # llhttp now waits for the body, or for nothing more at all; the next head is for another one
                 self._parser = HttpRequestParser(self._fields)
-        if target.authority is None:
-            self._block = block
-        else:
+        if target.authority is not None:
             _take_authority(block, target.authority)
         return block
 
@@ -251,7 +261,7 @@ def _start_line(line: bytes) -> tuple[str, Target, bool]:
         if _TOKEN.fullmatch(name):
             raise Malformed(501, "method", "This method is not served")
         raise Malformed(400, "syntax", "A request line begins with no method")
-    if text[:1] == b"/" and b"#" not in text:
+    if _ORIGIN_FORM.fullmatch(text) is not None:
         path, _, query = text.partition(b"?")
         return method, Target(path, query, text), http11
     return method, read_target(text, method), http11

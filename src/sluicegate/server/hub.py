@@ -111,6 +111,12 @@ class Hub:
         """Seconds after which a stream on which nothing has moved is over."""
         return self.pace.idle
 
+    def report(self) -> dict[str, int | dict[str, int]]:
+        """Say how many streams and topics there are, and what has become of events and streams, for operators."""
+        ended = {reason.value: count for reason, count in self.live.ended.items()}
+        counts = msgspec.structs.asdict(self.broker.counts)
+        return {"streams": self.streams, "topics": self.broker.topics, **counts, "ended": ended}
+
     def sweep(self, now: float) -> None:
         """Keep streams alive, end what has expired, forget what is old. `now` is the event loop's time."""
         self.live.tick()

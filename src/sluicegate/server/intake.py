@@ -49,13 +49,13 @@ class Intake:
     client that leaves shows itself only to a reader.
     """
 
-    __slots__ = ("_full", "_limits", "_reading", "_transport", "held", "upload")
+    __slots__ = ("_full", "_limits", "_transport", "held", "stopped", "upload")
 
     def __init__(self, transport: asyncio.Transport, limits: Limits) -> None:
         self._transport: Final = transport
         self._limits: Final = limits
-        self._reading = True
         self._full = False
+        self.stopped = False
         self.held = b""
         self.upload: Upload | None = None
         """A body of which something is still to come, to be handed on, or to be thrown away."""
@@ -127,14 +127,14 @@ class Intake:
 
     def update(self) -> None:
         """Read on, or stop reading."""
-        reading = not (self.held or self._full)
-        if reading == self._reading or self._transport.is_closing():
+        stopped = bool(self.held) or self._full
+        if stopped == self.stopped or self._transport.is_closing():
             return
-        self._reading = reading
-        if reading:
-            self._transport.resume_reading()
-        else:
+        self.stopped = stopped
+        if stopped:
             self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
 
 @final

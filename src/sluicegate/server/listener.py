@@ -112,10 +112,11 @@ class Listener:
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
+        # first, so that a defect in one step does not end all deadlines
+        self._timer = loop.call_later(self._step, self._sweep)
         now = loop.time()
         self._shared.clock.set(now)
         for connection in list(self._shared.connections):
             connection.sweep(now)
         for sweep in self._sweeps:
             sweep(now)
-        self._timer = loop.call_later(self._step, self._sweep)

@@ -10,7 +10,7 @@ from sluicegate.server.head import Head, RequestReader
 from sluicegate.server.intake import Exchange, Intake
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.respond import connection_line, head_of, problem
-from sluicegate.server.shared import Peer, Shared, reset
+from sluicegate.server.shared import Peer, Shared, half_close, reset
 
 _NEVER: Final = float("inf")
 _REMEMBERED: Final = 5.0  # seconds after a request for which its header block is kept
@@ -247,7 +247,7 @@ class Connection(asyncio.Protocol):
             self._deadline = self._shared.clock.now + limits.body_time
         if close:
             self._end(linger=linger or intake.upload is not None or bool(intake.held))
-        elif not self._looping:
+        elif not self._looping and (intake.stopped or intake.held or self._half_closed):
             intake.fill(full=False)
             self._proceed()
 
@@ -279,9 +279,8 @@ class Connection(asyncio.Protocol):
         """Close: at once, or, where more of what nobody wants may come, as soon as the client has read its answer."""
         self._ending = True
         self._deadline = self._shared.clock.now + self._shared.limits.write_time
-        if linger and self.transport.can_write_eof() and not self.transport.is_closing():
+        if linger and half_close(self.transport):
             self._deadline = self._shared.clock.now + self._shared.limits.linger_time
-            self.transport.write_eof()
             self._intake.drop()
         else:
             self.transport.close()

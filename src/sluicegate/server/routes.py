@@ -1,10 +1,11 @@
 """Which route a path takes, and what is done there. Compiled once; the first that matches counts."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, final
 
+from sluicegate.core.placeholders import PLACEHOLDER
 from sluicegate.core.policy import Policy
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.target import decoded, decoded_strictly
@@ -35,6 +36,11 @@ class Proxy:
 
     upstream: Upstream
     header_up: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def telling(self) -> Iterator[str]:
+        """The names among them that tell of an identity."""
+        return (name for name, value in self.header_up if PLACEHOLDER.search(value) is not None)
 
 
 @final

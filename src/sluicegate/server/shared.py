@@ -76,6 +76,17 @@ class Shared:
         return Peer(address, client_address(address, (), self.trusted), self.trusted(address), scheme)
 
 
+def half_close(transport: asyncio.Transport) -> bool:
+    """Say that no more will be sent; tell whether that could be said: not over TLS, nor to a client that has gone."""
+    if transport.is_closing() or not transport.can_write_eof():
+        return False
+    try:
+        transport.write_eof()
+    except OSError:
+        return False
+    return True
+
+
 def reset(transport: asyncio.Transport) -> None:
     """Break a connection off, so that nobody takes a truncated response for a whole one."""
     raw = transport.get_extra_info("socket")

@@ -8,6 +8,7 @@ import msgspec
 
 from sluicegate.server.malformed import Malformed
 
+_VISIBLE: Final = re.compile(rb"[\x21-\x7e]+")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?]*)(.*)")
 _AUTHORITY: Final = re.compile(rb"[^/?]+:[0-9]+")
@@ -44,9 +45,11 @@ def is_host(value: bytes) -> bool:
 
 def read_target(target: bytes, method: str) -> Target:
     """Read a target that is not in plain origin form; `Malformed` where it is none that a gateway serves."""
+    if _VISIBLE.fullmatch(target) is None:
+        raise Malformed(400, "syntax", "A request target holds what is no visible character of ASCII")
+    if b"#" in target:
+        raise Malformed(400, "target", "A request target carries a fragment")
     if target.startswith(b"/"):
-        if b"#" in target:
-            raise Malformed(400, "target", "A request target carries a fragment")
         path, _, query = target.partition(b"?")
         return Target(path, query, target)
     if target == b"*":
@@ -58,7 +61,7 @@ def read_target(target: bytes, method: str) -> Target:
         named = "is an authority" if _AUTHORITY.fullmatch(target) else "is neither a path nor a URL"
         raise Malformed(400, "target", f"A request target {named}")
     scheme, authority, rest = absolute.groups()
-    if scheme.lower() not in {b"http", b"https"} or not is_host(authority) or b"#" in rest:
+    if scheme.lower() not in {b"http", b"https"} or not is_host(authority):
         raise Malformed(400, "target", "A request target is a URL that is not ours")
     if not rest and method == "OPTIONS":
         return Target(b"*", b"", b"*", authority)  # RFC 9112, 3.2.4

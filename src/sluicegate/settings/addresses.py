@@ -143,13 +143,28 @@ def _parse_origin(origin: str) -> str:
 Origin = Annotated[str, parsed("origin", '"https://app.example.com"', _parse_origin)]
 
 
+TENANT: Final = "{tenant}"
+"""Stands for each item of `tenants` in turn. The only placeholder there is: nothing of a request makes a URL."""
+
+
 def _check_key_set_url(url: str) -> str:
     example = '"https://auth.example.com/.well-known/jwks.json"'
-    # a placeholder of the request is no host name; what may stand there is for the key set's own allow-list
-    parts = split_url(re.sub(r"\{[a-z_.]+\}", "x", url), ("https", "http"), example=example)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise Flaw("fetches keys over http from another machine", f"use https: {example}")
+    bare = url.replace(TENANT, "x")
+    if "{" in bare or "}" in bare:
+        raise Flaw(
+            "holds a placeholder, and a request must not choose where keys come from",
+            f"write {TENANT} in an [[issuer]] table, which lists its tenants, or one table for each URL",
+        )
+    split_url(bare, ("https", "http"), example=example)
     return str(url)
+
+
+def _check_discovered_issuer(issuer: str) -> str:
+    example = '"https://auth.example.com"'
+    if "?" in issuer:
+        raise Flaw("carries a query, which no issuer has (RFC 8414, 2)", f"write it so: {example}")
+    split_url(issuer, ("https", "http"), example=example)
+    return str(issuer)
 
 
 def _check_webhook_url(url: str) -> str:
@@ -160,6 +175,7 @@ def _check_webhook_url(url: str) -> str:
 KeySetUrl = Annotated[
     str, text("URL", '"https://auth.example.com/.well-known/jwks.json"', check=_check_key_set_url, empty=True)
 ]
+IssuerUrl = Annotated[str, text("URL", '"https://auth.example.com"', check=_check_discovered_issuer, empty=True)]
 WebhookUrl = Annotated[str, text("URL", '"https://auth.example.com/verify"', check=_check_webhook_url, empty=True)]
 
 

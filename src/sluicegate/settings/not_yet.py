@@ -1,12 +1,12 @@
 """What can be asked for and is not served by this version. Deleting a line of the table enables the part."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from sluicegate.settings.finding import Finding, Findings
-from sluicegate.settings.routes import Events, Route
+from sluicegate.settings.routes import Route
 from sluicegate.settings.schema import Settings
-from sluicegate.settings.stores import RedisCluster, RedisSentinel
+from sluicegate.settings.stores import RedisCluster, RedisSentinel, RedisServer, RedisSocket
 from sluicegate.settings.toml_lines import KeyPath
 
 
@@ -24,17 +24,6 @@ def _when(key: KeyPath, is_asked: Callable[[Settings], bool]) -> Callable[[Setti
 
 def _routes(key: str, is_asked: Callable[[Route], bool]) -> Callable[[Settings], Iterable[KeyPath]]:
     return lambda settings: (("route", index, key) for index, route in enumerate(settings.route) if is_asked(route))
-
-
-def _events(settings: Settings) -> Iterator[KeyPath]:
-    default = Events()
-    for name in Events.model_fields:
-        if getattr(settings.events, name) != getattr(default, name):
-            yield ("events", name)
-
-
-def _issuers(settings: Settings) -> Iterator[KeyPath]:
-    return (("issuer", index) for index in range(len(settings.issuer)))
 
 
 NOT_YET: Final = (
@@ -78,18 +67,16 @@ NOT_YET: Final = (
         'write fail_snapshot = "0s"; fail_open says what happens while the store is away',
     ),
     NotYet(
-        "a key set",
-        _when(("stateful_jwt", "jwk_url"), lambda settings: bool(settings.stateful_jwt.jwk_url)),
-        "give the public key itself as sign_key",
+        "the event hub beside Redis",
+        _when(
+            ("stateful_jwt", "redis_addr"),
+            lambda settings: (
+                any(route.events for route in settings.route)
+                and isinstance(settings.stateful_jwt.store, RedisServer | RedisSocket)
+            ),
+        ),
+        "take the line out for the embedded store, and run one gateway",
     ),
-    NotYet(
-        "the webhook",
-        _when(("jwt_verifier", "webhook_url"), lambda settings: bool(settings.jwt_verifier.webhook_url)),
-        "give [stateful_jwt] sign_key, and tokens are verified here",
-    ),
-    NotYet("more than one issuer", _issuers, "give the key of one issuer as [stateful_jwt] sign_key"),
-    NotYet("the event hub", _routes("events", lambda route: route.events), "pass event streams on: upstream"),
-    NotYet("the event hub", _events, "take the section out, and pass event streams on: [[route]] upstream"),
     NotYet(
         "more than one upstream",
         _routes("upstream", lambda route: len(route.upstream) > 1),

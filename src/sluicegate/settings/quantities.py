@@ -1,5 +1,6 @@
-"""Durations and sizes, with their units."""
+"""Durations and sizes, with their units, and moments, with their offset."""
 
+import datetime as dt
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -107,3 +108,28 @@ Size = Annotated[
     ),
 ]
 """Bytes; None is unlimited."""
+
+
+def _read_moment(value: object) -> float | None:
+    example = "2027-01-31T12:00:00Z"
+    if value == "" and not isinstance(value, Filled):
+        return None
+    moment = value
+    if isinstance(value, str):
+        text = as_line(value, f'"{example}"')
+        try:
+            moment = dt.datetime.fromisoformat(text)
+        except ValueError:
+            raise Flaw(f"is {shown(text)}, which is no moment", f"write date, time and offset: {example}") from None
+    if not isinstance(moment, dt.datetime):
+        raise Flaw(f"is {found(value)} where a moment belongs", f"write date, time and offset: {example}")
+    if moment.tzinfo is None:
+        # whose midnight it is would depend on the machine
+        raise Flaw("is a moment without an offset", f"write it so: {example}, or +02:00 in place of Z")
+    return moment.timestamp()
+
+
+Moment = Annotated[
+    float | None, Kind(_read_moment, {"title": "moment: 2027-01-31T12:00:00Z (RFC 3339)", "type": "string"})
+]
+"""Seconds since the epoch; None where none is written."""

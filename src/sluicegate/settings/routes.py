@@ -211,6 +211,15 @@ class Events(BaseModel):
     history: Annotated[int, whole(0, 10_000_000)] = key(1000, "Events kept of each topic for `Last-Event-ID`.")
     history_ttl_sec: Annotated[int, whole(1)] = key(3600, "Seconds that events are kept.")
     retry_ms: Annotated[int, whole(1)] = key(3000, "Milliseconds that clients are told to wait before they reconnect.")
+    reconnect_window_sec: Annotated[int, whole(0, 3600)] = key(
+        10, "Seconds over which clients come back that are sent away together."
+    )
+    max_event_bytes: Annotated[int, whole(1, 2**24)] = key(
+        2**18, "Bytes of a published event as it is sent; a longer one is answered 413."
+    )
+    max_history_bytes: Annotated[int, whole(0)] = key(
+        2**28, "Bytes of the events kept of all topics; past it, the topic that was quiet longest loses its oldest."
+    )
 
 
 class ForwardAuth(BaseModel):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from sluicegate.settings import key_rules, route_rules, store_rules
+from sluicegate.settings import event_rules, issuer_rules, key_rules, route_rules, store_rules
 from sluicegate.settings.finding import Finding, Findings
 from sluicegate.settings.not_yet import not_yet
 from sluicegate.settings.schema import Settings
@@ -11,8 +11,10 @@ from sluicegate.settings.toml_lines import KeyPath
 
 RULES: Final[tuple[Callable[[Settings], Findings], ...]] = (
     key_rules.verifier,
-    key_rules.key_set,
-    key_rules.issuers,
+    issuer_rules.one_key,
+    issuer_rules.previous_key,
+    issuer_rules.key_set,
+    issuer_rules.issuers,
     key_rules.sources,
     key_rules.webhook,
     store_rules.prefixes,
@@ -26,6 +28,10 @@ RULES: Final[tuple[Callable[[Settings], Findings], ...]] = (
     route_rules.access,
     route_rules.reachable,
     route_rules.placeholders,
+    event_rules.readers,
+    event_rules.patterns,
+    event_rules.served,
+    event_rules.pace,
     not_yet,
 )
 

@@ -103,18 +103,28 @@ class Settings(BaseModel):
         return self._warnings
 
     @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """Every issuer of the `[[issuer]]` tables, each tenant by itself."""
+        return tuple(one for table in self.issuer for one in table.each)
+
+    @property
     def unsafe(self) -> tuple[str, ...]:
         """Stable names of the settings that take protection away, for start-up, `/health` and metrics."""
         judged = {
             "skip_verification": self.stateful_jwt.skip_verification,
             "authentication_off": not self.jwt_verifier.require_authentication,
             "insecure_skip_verify": self.stateful_jwt.tls.insecure_skip_verify,
+            "jwk_allow_http": self.stateful_jwt.jwk_allow_http,
         }
         return tuple(name for name, taken in judged.items() if taken)
 
     def fault(self, key: str, problem: str, remedy: str) -> Fault:
-        """Return the fault of a key (`stateful_jwt.sign_key`) that only its use could show, with its place."""
-        return self._source.fault(tuple(key.split(".")), problem, remedy)
+        """Return the fault of a key that only its use could show, with its place.
+
+        `key` is `stateful_jwt.sign_key`, or, in the first of several tables, `issuer.0.sign_key`.
+        """
+        loc = tuple(int(step) if step.isdecimal() else step for step in key.split("."))
+        return self._source.fault(loc, problem, remedy)
 
     def read_from(self, source: Source, warnings: tuple[Warning_, ...]) -> Self:
         """Return these settings, which were read there."""

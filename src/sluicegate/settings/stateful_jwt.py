@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel
 
-from sluicegate.settings.addresses import KeySetUrl
+from sluicegate.settings.addresses import IssuerUrl, KeySetUrl
 from sluicegate.settings.kinds import (
     SECTION,
     Boolean,
@@ -22,7 +22,7 @@ from sluicegate.settings.kinds import (
     words,
 )
 from sluicegate.settings.names import Algorithms, ClaimName, CookieName, MetaClaims, QueryName, TokenHeaders
-from sluicegate.settings.quantities import duration
+from sluicegate.settings.quantities import Moment, duration
 from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisLogin, RedisSocket, Store, StoreAddress
 
 _NAMES = '["https://auth.example.com"]'
@@ -86,7 +86,18 @@ class StatefulJwt(BaseModel):
     sign_key: Secret = key(
         "", "Key that tokens are verified with: base64 for HMAC and raw Ed25519, or a PEM public key or certificate."
     )
+    previous_sign_key: Secret = key(
+        "", "Key before that one, good until `previous_sign_key_until`: for changing secrets."
+    )
+    previous_sign_key_until: Moment = key("", "When tokens of `previous_sign_key` stop being good.")
     jwk_url: KeySetUrl = key("", "URL of a JSON Web Key Set, instead of `sign_key`.")
+    jwk_issuer: IssuerUrl = key("", "Issuer whose OpenID Connect discovery names the key set, instead of `jwk_url`.")
+    jwk_ca_file: FilePath = key(
+        "", "PEM file with the authorities that may vouch for whoever publishes keys; empty for the system's."
+    )
+    jwk_allow_http: Boolean = off(
+        "Fetch keys over http from other machines too: unsafe, shown at start and in `/health`."
+    )
     sign_alg: Algorithms = key("HS256", "Algorithms of the key, one or a list; the token never chooses.")
     skip_verification: Boolean = off("Believe any token unverified: unsafe, shown at start and in `/health`.")
     from_query: Annotated[tuple[QueryName, ...], Several('["access_token"]')] = key(

@@ -108,7 +108,8 @@ def store_tls(settings: Settings) -> Findings:
 
 def certificates(settings: Settings) -> Findings:
     """A certificate and its private key come together."""
-    for here, tls in (((_JWT, "tls"), settings.stateful_jwt.tls), (("http", "tls"), settings.http.tls)):
+    for section in (_JWT, "http", "jwt_verifier"):
+        here, tls = (section, "tls"), getattr(settings, section).tls
         ways = ((*here, "cert_file"), (*here, "key_file"))
         if (tls.cert_file is None) != (tls.key_file is None):
             missing = 0 if tls.cert_file is None else 1

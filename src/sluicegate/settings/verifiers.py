@@ -1,14 +1,38 @@
 """`[jwt_verifier]`, the webhook that vouches for tokens, and `[[issuer]]`, keys for each of several issuers."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel
 
-from sluicegate.settings.addresses import KeySetUrl, WebhookUrl
+from sluicegate.settings.addresses import TENANT, KeySetUrl, WebhookUrl
 from sluicegate.settings.flaw import Flaw, shown
-from sluicegate.settings.kinds import SECTION, Boolean, Secret, Several, key, needed, on, text, whole
+from sluicegate.settings.kinds import (
+    SECTION,
+    Boolean,
+    FilePath,
+    Secret,
+    Several,
+    key,
+    needed,
+    off,
+    on,
+    table,
+    text,
+    whole,
+)
 from sluicegate.settings.names import Algorithms, ClaimName, MetaClaims
+from sluicegate.settings.quantities import Moment
+
+
+class WebhookTls(BaseModel):
+    """How TLS is spoken to the webhook."""
+
+    model_config = SECTION
+
+    ca_file: FilePath = key("", "PEM file with the authorities that may vouch for the webhook; empty for the system's.")
+    cert_file: FilePath = key("", "PEM file with the client certificate that the webhook asks for.")
+    key_file: FilePath = key("", "PEM file with the private key of `cert_file`.")
 
 
 class JwtVerifier(BaseModel):
@@ -42,12 +66,20 @@ class JwtVerifier(BaseModel):
         0, "Seconds past its end that a remembered yes still counts while the webhook is out of reach."
     )
     secret: Secret = key("", "Secret that signs each call, so that the webhook can tell who asks.")
+    tls: WebhookTls = table(WebhookTls, "TLS towards the webhook.")
 
 
 def _check_issuer_name(name: str) -> str:
     # it stands in store keys, before a colon
-    if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) is None:
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name.replace(TENANT, "x")) is None:
         raise Flaw(f"is {shown(name)}, which cannot stand in a key", 'use up to 64 letters, digits, "_", "." and "-"')
+    return str(name)
+
+
+def _check_tenant(name: str) -> str:
+    # it becomes a part of a URL and of a store key, and must change the meaning of neither
+    if re.fullmatch(r"(?!\.)[A-Za-z0-9_.-]{1,64}", name) is None:
+        raise Flaw(f"is {shown(name)}, which cannot stand in a URL", 'use up to 64 letters, digits, "_", "." and "-"')
     return str(name)
 
 
@@ -62,8 +94,14 @@ class Issuer(BaseModel):
     iss: Annotated[str, text("issuer", '"https://auth.example.com"')] = needed(
         "The `iss` of its tokens, compared exactly."
     )
+    tenants: Annotated[
+        tuple[Annotated[str, text("tenant", '"acme"', check=_check_tenant)], ...], Several('["acme", "globex"]')
+    ] = key([], "What `{tenant}` in `name`, `iss` and `jwk_url` stands for: this is one issuer for each of them.")
     sign_key: Secret = key("", "Its key, as in `[stateful_jwt]`.")
+    previous_sign_key: Secret = key("", "Its key before that one, as in `[stateful_jwt]`.")
+    previous_sign_key_until: Moment = key("", "When tokens of `previous_sign_key` stop being good.")
     jwk_url: KeySetUrl = key("", "URL of its JSON Web Key Set, instead of `sign_key`.")
+    discover: Boolean = off("Find its key set through OpenID Connect discovery at `iss`, instead of `jwk_url`.")
     sign_alg: Algorithms = key("HS256", "Algorithms of its key, one or a list.")
     audience_whitelist: Annotated[tuple[Annotated[str, text("audience", '"api"')], ...], Several('["api"]')] = key(
         [], "Audiences of which its tokens must name one; [] is that of `[stateful_jwt]`."
@@ -72,3 +110,14 @@ class Issuer(BaseModel):
         [], "Claims that name the user; [] is those of `[stateful_jwt]`."
     )
     meta_claims: MetaClaims = key([], "Claims handed on; [] is those of `[stateful_jwt]`.")
+
+    @property
+    def each(self) -> "tuple[Issuer, ...]":
+        """The issuers that this table describes: one, or one for each tenant."""
+        if not self.tenants:
+            return (self,)
+        return tuple(self._of(tenant) for tenant in self.tenants)
+
+    def _of(self, tenant: str) -> Self:
+        placed = {name: getattr(self, name).replace(TENANT, tenant) for name in ("name", "iss", "jwk_url")}
+        return self.model_copy(update=placed | {"tenants": ()})

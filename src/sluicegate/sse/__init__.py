@@ -1,0 +1,1 @@
+"""Server-Sent Events: the wire format, and how one event reaches many readers."""

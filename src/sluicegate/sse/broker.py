@@ -1,0 +1,154 @@
+"""Bounded fan-out: each event, encoded once, goes to every reader of its topic, and stays in the topic's history.
+
+Everything happens at once and on one thread; nobody waits for anybody. Where events come from elsewhere too, from a log
+that several processes share, they are offered in the order of their ids, and what was seen is not taken twice.
+"""
+
+from collections.abc import Callable
+from typing import Final, final
+
+import msgspec
+
+from sluicegate.sse.event import chunk, encode
+from sluicegate.sse.history import BEGINNING, Event, EventId, History, following, written
+from sluicegate.sse.subscription import Counts, Sink, Subscription, Terms
+
+_TOPIC_OVERHEAD: Final = 2048
+
+
+@final
+class Topic:
+    """A topic that somebody reads, or of which something is kept."""
+
+    __slots__ = ("behind", "counts", "flowing", "history", "name", "terms")
+
+    def __init__(self, name: str, terms: Terms, counts: Counts, *, since: EventId) -> None:
+        self.name: Final = name
+        self.terms: Final = terms
+        self.counts: Final = counts
+        self.history: Final = History(terms.history, terms.ttl, since=since)
+        self.flowing: Final[dict[Subscription, Callable[[bytes], None]]] = {}
+        """Readers in step, each with what takes its bytes: one call an event and reader."""
+        self.behind: Final[set[Subscription]] = set()
+
+    @property
+    def readers(self) -> int:
+        """How many read it."""
+        return len(self.flowing) + len(self.behind)
+
+    def deliver(self, event: Event) -> None:
+        """Give an event to every reader."""
+        # copies: a reader that cannot take it leaves `flowing` while this goes on
+        behind = list(self.behind)
+        wrapped = event.wrapped
+        for write in list(self.flowing.values()):
+            write(wrapped)
+        for reader in behind:
+            reader.hold(event)
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What became of an event. `kept`: a reader that reconnects can still get it."""
+
+    id: str
+    kept: bool
+
+
+@final
+class Broker:
+    """The topics of one process. `clock` returns seconds since the epoch."""
+
+    def __init__(self, terms: Terms, *, clock: Callable[[], float]) -> None:
+        self._terms: Final = terms
+        self._clock: Final = clock
+        self._topics: Final[dict[str, Topic]] = {}
+        self._kept: Final[dict[str, Topic]] = {}  # those with a history, the least recently published first
+        self._size = 0
+        self.counts: Final = Counts()
+        # Of what was before, nothing is known: a reader that has been here before is told of a gap. Ids grow over all
+        # topics, so that one which was forgotten meanwhile goes on where it was.
+        self._last: EventId = following(BEGINNING, clock())
+        self._floor: EventId = self._last
+
+    @property
+    def topics(self) -> int:
+        """How many topics are read or kept."""
+        return len(self._topics)
+
+    @property
+    def history_bytes(self) -> int:
+        """How much memory the history takes."""
+        return self._size
+
+    def subscribe(self, sink: Sink, *, topic: str, after: EventId | None = None) -> Subscription:
+        """Let a reader in. With `after` it gets what came after that id first, or is told of a gap.
+
+        What it gets is written to the sink before this returns, as far as the sink takes it.
+        """
+        place = self._place(topic)
+        subscription = Subscription(place, sink, after)
+        if after is None:
+            place.flowing[subscription] = sink.writer()
+        else:
+            place.history.expire(int(self._clock() * 1000))
+            place.behind.add(subscription)
+            subscription.resume()
+        return subscription
+
+    def publish(self, topic: str, data: str, *, event: str = "") -> Published:
+        """Send an event to every reader of a topic, and keep it. Raises `InvalidEvent`."""
+        event_id = following(self._last, self._clock())
+        wrapped = chunk(encode(data, event=event, event_id=written(event_id)))
+        kept = self.offer(topic, Event(event_id, wrapped))
+        return Published(written(event_id), kept)
+
+    def offer(self, topic: str, event: Event) -> bool:
+        """Deliver and keep an event that has its id; tell whether it is kept. One seen before is passed over."""
+        place = self._place(topic)
+        history = place.history
+        if event.id <= history.last:
+            return False
+        self._last = max(self._last, event.id)
+        self.counts.published += 1
+        self._keep(place, event)
+        place.deliver(event)
+        return history.oldest is not None and history.oldest <= event.id
+
+    def sweep(self) -> None:
+        """Forget what is too old, and topics that nobody reads and of which nothing is left."""
+        now = int(self._clock() * 1000)
+        for name, topic in list(self._topics.items()):
+            before = topic.history.size
+            topic.history.expire(now)
+            self._resized(topic, before)
+            if not len(topic.history) and not topic.readers:
+                del self._topics[name]
+                # whoever asks for it again with an older id may have missed something
+                self._floor = max(self._floor, topic.history.last)
+
+    def _place(self, name: str) -> Topic:
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = Topic(name, self._terms, self.counts, since=self._floor)
+        return topic
+
+    def _keep(self, topic: Topic, event: Event) -> None:
+        before = topic.history.size
+        self._kept.pop(topic.name, None)
+        topic.history.add(event)
+        self._resized(topic, before)
+        while self._size > self._terms.history_bytes:
+            oldest = next(iter(self._kept.values()))
+            before = oldest.history.size
+            oldest.history.drop_oldest()
+            self._resized(oldest, before)
+
+    def _resized(self, topic: Topic, before: int) -> None:
+        size = topic.history.size
+        self._size += size - before
+        if size and topic.name not in self._kept:
+            self._kept[topic.name] = topic
+            self._size += _TOPIC_OVERHEAD if not before else 0
+        elif not size and before:
+            self._kept.pop(topic.name, None)
+            self._size -= _TOPIC_OVERHEAD
