@@ -19,13 +19,22 @@ from sluicegate.ports import Fetcher, Instrument, Observer, Record, Scheduler, S
 
 T = TypeVar("T")
 
-_BOOT: Final = secrets.token_hex(4)
 _COUNT: Final = itertools.count(1)
+_process: str
+
+
+def _name_process() -> None:
+    global _process  # noqa: PLW0603 - one name a process, and asking for its id at each request is a system call
+    _process = f"{secrets.token_hex(4)}-{os.getpid():x}"
+
+
+_name_process()
+os.register_at_fork(after_in_child=_name_process)  # servers fork after import
 
 
 def new_id() -> str:
     """Return an id for one decision: unique between processes and restarts, cheap, and no secret."""
-    return f"{_BOOT}-{os.getpid():x}-{next(_COUNT):x}"  # the process id, because servers fork after import
+    return f"{_process}-{next(_COUNT):x}"
 
 
 class Engine:

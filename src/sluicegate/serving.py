@@ -61,7 +61,9 @@ def routes_of(settings: Settings, policy: Policy) -> tuple[Route, ...]:
             routes.append(Route(f"{route.path}/renew", Renewal(), _policy(route, settings, policy)))
     if settings.forward_auth is not None:
         asked = settings.forward_auth
-        routes.insert(0, Route(asked.path, ForwardAuth(asked.proxy, _askers(settings), asked.path), policy))
+        # Envoy asks on this path with the original one behind it, the others on this path alone
+        path = f"{asked.path.rstrip('/')}/*" if asked.proxy == "envoy" else asked.path
+        routes.insert(0, Route(path, ForwardAuth(asked.proxy, _askers(settings), asked.path), policy))
     return tuple(routes)
 
 

@@ -62,7 +62,7 @@ class Gateway:
 
     def health(self, *headers: tuple[str, str]) -> Response:
         """Ask the operators' listener."""
-        return exchange(self.operators, request("/health", *headers))
+        return exchange(self.operators, request("/health", *headers, host="localhost"))
 
 
 def bearer(token: str) -> tuple[str, str]:

@@ -1,7 +1,10 @@
 """Each command: what it prints, what it ends with, what it leaves behind."""
 
 import json
+import socket
+import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from tests.cli.sluicegate import Config, bearer, configure, run, serving
 from tests.servers.ports import reserved_port
 from tests.servers.redis import Redis
+from tests.wire import connected, request
 
 ROUTES = """
 [[route]]
@@ -250,6 +254,33 @@ def test_health_tells_a_stranger_the_status_and_nothing_else(tmp_path: Path) -> 
         shown = json.loads(gateway.health(bearer("operators-only-0123456789")).body)
         assert shown["store"]["kind"] == "embedded"
         assert json.loads(gateway.health(bearer("operators-only-012345678")).body) == {"status": "ok"}
+
+
+def test_one_address_that_asks_too_often_is_told_to_wait(tmp_path: Path) -> None:
+    config = configure(tmp_path, ROUTES.replace("{http.auth.user.tier}", ""))
+    text = config.path.read_text().replace("[http]\n", "[http]\nrate_limit_per_ip = 2\nrate_limit_window_sec = 3600\n")
+    config.path.write_text(text)
+    with serving(config) as gateway:
+        answers = [gateway.get("/open") for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert json.loads(answers[2].body)["reason"] == "rate_limited"
+    assert int(answers[2].header("Retry-After") or 0) > 0
+
+
+def test_an_upstream_on_a_unix_socket_is_reached(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="sg-") as directory, ExitStack() as stack:
+        listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listening.bind(f"{directory}/app.sock")
+        listening.listen()
+        route = f'[[route]]\npath = "/*"\nupstream = "unix:{directory}/app.sock"\n'
+        gateway = stack.enter_context(serving(configure(tmp_path, route)))
+        wire = stack.enter_context(connected(gateway.address))
+        wire.send(request("/orders", bearer(Config(tmp_path / "sluicegate.toml").mint())))
+        upstream, _ = listening.accept()
+        with upstream:
+            assert upstream.recv(65536).startswith(b"GET /orders HTTP/1.1\r\n")
+            upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            assert wire.receive().body == b"ok"
 
 
 def test_an_address_in_use_is_a_fault_with_its_line(config: Config) -> None:

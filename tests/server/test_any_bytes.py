@@ -76,6 +76,45 @@ def test_any_body_in_chunks_is_read_or_refused(pieces: list[bytes]) -> None:
             return
 
 
+FIELD = st.sampled_from(
+    [
+        b"Date: now",
+        b"Content-Length: 3",
+        b"Transfer-Encoding: chunked",
+        b"Connection: close",
+        b"X-A: b\t\x80",
+        b"X:",
+        b"Te: a",
+    ]
+)
+
+
+@given(
+    st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.0 404", b"HTTP/1.1 103 x"]), st.lists(FIELD, max_size=4), st.data()
+)
+def test_a_response_that_is_read_is_one_to_llhttp_too(start: bytes, fields: list[bytes], data: st.DataObject) -> None:
+    raw = bytearray(b"\r\n".join([start, *fields, b"", b""]))
+    for _ in range(data.draw(st.integers(0, 2))):
+        place = data.draw(st.integers(0, len(raw)))
+        raw[place : place + data.draw(st.integers(0, 1))] = data.draw(st.sampled_from(ODD) | st.binary(max_size=2))
+    reader = ReplyReader()
+    try:
+        reply = reader.read(bytes(raw), method="GET")
+    except Malformed:
+        return
+    if reply is None:
+        return
+    seen: list[tuple[bytes, bytes]] = []
+    parser = httptools.HttpResponseParser(_Fields(seen))
+    with suppress(httptools.HttpParserUpgrade):
+        parser.feed_data(bytes(raw[: len(raw) - len(reader.rest)]))
+    assert parser.get_status_code() == reply.status
+    assert reply.lines.count(b"\r\n") <= len(seen) + 1
+    for name, value in seen:
+        if name in reply.fields:
+            assert value.strip().lower() in reply.fields[name]
+
+
 @given(st.binary(max_size=200), st.sampled_from(["GET", "HEAD"]))
 def test_any_response_is_read_or_refused(raw: bytes, method: str) -> None:
     for start in (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: "):

@@ -1,13 +1,15 @@
 """Route, decide, act: what a client gets, what an upstream gets, and what never passes."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Literal
 
 import pytest
+import uvloop
 
 from sluicegate.server.limits import Rate
 from sluicegate.server.routes import ForwardAuth, Proxy, Respond
-from tests.server.gate import BEARER, HELLO, REVOKED, TOKEN, Held, Running, engine, route, running
+from tests.server.gate import BEARER, HELLO, REVOKED, TOKEN, Held, LoopFactory, Running, engine, route, running
 from tests.server.upstream import OK, Listening, Received, upstream
 from tests.table.tokens import mint
 from tests.wire import Response, connected, exchange, request
@@ -243,9 +245,10 @@ def test_a_decision_that_must_wait_holds_up_nobody_else() -> None:
         assert wire.receive().status == 404
 
 
-def test_a_client_that_leaves_takes_its_question_back() -> None:
+@pytest.mark.parametrize("loop_factory", [uvloop.new_event_loop, asyncio.SelectorEventLoop])
+def test_a_client_that_leaves_takes_its_question_back(loop_factory: LoopFactory) -> None:
     store = Held()
-    with running(route("/hello", HELLO), decides=engine(store)) as gate:
+    with running(route("/hello", HELLO), decides=engine(store), loop_factory=loop_factory) as gate:
         with connected(gate.address) as wire:
             wire.send(request("/hello", BEARER))
             assert store.asked.acquire(timeout=10)

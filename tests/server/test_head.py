@@ -77,6 +77,19 @@ def test_a_block_that_comes_again_is_not_read_again() -> None:
     assert (second.method, second.target.path, reader.rest) == ("POST", b"/b", b"rest")
 
 
+def test_a_head_that_comes_again_is_the_same_until_it_is_forgotten() -> None:
+    reader, raw = RequestReader(LIMITS), b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+    first = reader.read(raw)
+    assert reader.read(raw + b"body") is first
+    assert reader.rest == b"body"
+    reader.forget()
+    again = reader.read(raw)
+    assert again is not first
+    assert again is not None
+    assert first is not None
+    assert again.block.fields == first.block.fields
+
+
 def test_a_block_is_not_taken_for_one_that_begins_alike() -> None:
     reader = RequestReader(LIMITS)
     reader.read(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -10,7 +10,6 @@ ROUTE = KEY + '[[route]]\npath = "/events/{topic}"\n'
 ASKED = {
     "http.workers": (KEY + "[http]\nworkers = 0\n", "[http] workers"),
     "http.tls": (KEY + '[http]\ntls = { cert_file = "a", key_file = "b" }\n', "[http] tls.cert_file"),
-    "http.rate_limit_per_ip": (KEY + "[http]\nrate_limit_per_ip = 1\n", "[http] rate_limit_per_ip"),
     "sentinel": (KEY + 'redis_addr = "redis+sentinel://a,b:1/main"\n', "[stateful_jwt] redis_addr"),
     "cluster": (KEY + 'redis_addr = "redis+cluster://a,b:1"\n', "[stateful_jwt] redis_addr"),
     "tracked": (KEY + 'redis_addr = "h:1"\nconsistency = "tracked"\n', "[stateful_jwt] consistency"),
@@ -19,7 +18,6 @@ ASKED = {
     "events": (KEY + "[events]\nhistory = 5\n", "[events] history"),
     "upstreams": (ROUTE + 'upstream = ["http://a", "http://b"]\n', "[[route]] #1 upstream"),
     "https": (ROUTE + 'upstream = "https://a"\n', "[[route]] #1 upstream"),
-    "unix": (ROUTE + 'upstream = "unix:/run/a.sock"\n', "[[route]] #1 upstream"),
     "strip_token": (ROUTE + 'upstream = "http://a"\nstrip_token = true\n', "[[route]] #1 strip_token"),
 }
 

@@ -33,6 +33,15 @@ IN_FLIGHT: Final = 10_000
 PROBE: Final = "BLACKLIST:key:"
 
 
+def _packed(wire: Wire, keys: tuple[str, ...]) -> tuple[tuple[str, ...], bytes]:
+    """Return those of the keys that can stand anywhere, and the question about them."""
+    try:
+        return keys, wire.question(keys)
+    except UnicodeEncodeError:  # half a character is in no key; nothing that asks lets it come this far
+        storable = tuple(filter(is_storable, keys))
+        return storable, wire.question(storable)
+
+
 @final
 class RedisStore:
     """A `StateStore` that answers at once, a `Ledger` and an `Inspectable`. Safe between threads and after a fork.
@@ -66,11 +75,12 @@ class RedisStore:
         Raises `StateUnavailable` when the whole answer is not there within `timeout`, and for every answer that is an
         error.
         """
-        keys = keys if all(map(is_storable, keys)) else tuple(filter(is_storable, keys))
+        deadline = time.monotonic() + self._timeout
+        keys, packed = _packed(self._wire, keys)
         if not keys:
             return NONE
         try:
-            hits = self._found(keys, time.monotonic() + self._timeout)
+            hits = self._found(keys, packed, deadline)
         except StateUnavailable:
             self._outage.question_failed()
             raise
@@ -99,9 +109,9 @@ class RedisStore:
         self._pool.close()
         self._ledger.close()
 
-    def _found(self, keys: tuple[str, ...], deadline: float) -> Hits:
+    def _found(self, keys: tuple[str, ...], packed: bytes, deadline: float) -> Hits:
         wire = self._wire
-        (reply,) = self._pool.exchange(wire.question(keys), 1, deadline)
+        (reply,) = self._pool.exchange(packed, 1, deadline)
         if not wire.count(reply, keys):
             return NONE
         return wire.hits(keys, self._pool.exchange(wire.values(keys), wire.values_replies(keys), deadline))
@@ -146,11 +156,7 @@ class AsyncRedisStore:
         link = self._link
         if link is None or link.loop is not asyncio.get_running_loop():
             link = self._link_here()
-        try:
-            packed = self._wire.question(keys)
-        except UnicodeEncodeError:
-            keys = tuple(filter(is_storable, keys))
-            packed = self._wire.question(keys)
+        keys, packed = _packed(self._wire, keys)
         if not keys:
             nothing = link.loop.create_future()
             nothing.set_result(NONE)

@@ -5,7 +5,7 @@ from typing import Any, Final, assert_never, final
 
 from sluicegate.adapters.forward_auth import UnclearOriginal, original, unclear
 from sluicegate.adapters.forwarded import client_address
-from sluicegate.adapters.render import Response, refusal
+from sluicegate.adapters.render import Response, fold, refusal
 from sluicegate.core.decision import Admit, Decision, Reason, Refuse
 from sluicegate.core.policy import Policy
 from sluicegate.core.request import Request, is_preflight

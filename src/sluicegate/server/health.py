@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
@@ -9,7 +10,7 @@ import msgspec
 
 from sluicegate.adapters.render import Response
 from sluicegate.engine import new_id
-from sluicegate.server.head import Head
+from sluicegate.server.head import Block, Head
 from sluicegate.server.limits import Limits
 from sluicegate.server.listener import Address, Listener
 from sluicegate.server.protocol import Connection
@@ -19,6 +20,7 @@ Report = Callable[[], Mapping[str, Any]]
 """Says how the gate is, as JSON: `status` and whatever else operators should know. May block."""
 
 _BEARER: Final = b"bearer "
+_OWN_HOST: Final = re.compile(rb"(?:localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
 
 
 def _nobody(_: str) -> bool:
@@ -48,10 +50,7 @@ class Health:
 
     def _answer(self, connection: Connection, head: Head) -> None:
         request_id = new_id()
-        if (
-            head.block.by_name.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"}
-            or b"origin" in head.block.by_name
-        ):
+        if _is_of_another_site(head.block, by_name=bool(self._token)):
             connection.respond(problem(403, "cross_site", "Not for other sites", request_id=request_id))
         elif head.target.path != b"/health":
             connection.respond(problem(404, "route", "Nothing is served under this path", request_id=request_id))
@@ -77,3 +76,15 @@ class Health:
         given = head.block.by_name.get(b"authorization", b"")
         presented = given[len(_BEARER) :].strip() if given.lower().startswith(_BEARER) else b""
         return not self._token or hmac.compare_digest(presented, self._token)
+
+
+def _is_of_another_site(block: Block, *, by_name: bool) -> bool:
+    """Tell whether a page of another site may be asking: by what browsers say, or by a name that was made ours.
+
+    Whoever asks for an address, or for `localhost`, was not sent here by a name that its owner let point to us (DNS
+    rebinding). `by_name`: a token guards what there is to learn, so any name will do.
+    """
+    fields = block.by_name
+    if fields.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"} or b"origin" in fields:
+        return True
+    return not by_name and _OWN_HOST.fullmatch(block.host) is None

@@ -38,11 +38,6 @@ NOT_YET: Final = (
         "let a proxy in front end TLS, and name it in trusted_proxies",
     ),
     NotYet(
-        "the limit on requests of one address",
-        _when(("http", "rate_limit_per_ip"), lambda settings: settings.http.rate_limit_per_ip > 0),
-        "write 0, and let a proxy in front limit",
-    ),
-    NotYet(
         "redis+sentinel://",
         _when(
             ("stateful_jwt", "redis_addr"), lambda settings: isinstance(settings.stateful_jwt.redis_addr, RedisSentinel)
@@ -86,11 +81,6 @@ NOT_YET: Final = (
         "an upstream over https",
         _routes("upstream", lambda route: any(upstream.scheme == "https" for upstream in route.upstream)),
         "name the service over http:// on this machine or network",
-    ),
-    NotYet(
-        "an upstream on a Unix socket",
-        _routes("upstream", lambda route: any(upstream.scheme == "unix" for upstream in route.upstream)),
-        "let the service listen on a port: http://127.0.0.1:8081",
     ),
     NotYet(
         "taking the token out of the request",
