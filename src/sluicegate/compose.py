@@ -5,13 +5,12 @@ Backends are imported when they are asked for: the base install has neither redi
 
 import asyncio
 import os
-import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from msgspec import structs
 
@@ -28,11 +27,12 @@ from sluicegate.drive import run
 from sluicegate.engine import Engine
 from sluicegate.errors import SettingsError
 from sluicegate.keyrings import authorities_of, has_own_keys, keyrings_of
-from sluicegate.ports import Inspectable, Instrument, Ledger, Observer, RevocationFeed, Scheduler, StateStore
+from sluicegate.ports import Instrument, Observer, RevocationFeed, Scheduler, StateStore
 from sluicegate.revoke import Revoker
 from sluicegate.settings import Settings
-from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisServer, RedisSocket
-from sluicegate.webhooks import requires_jti, tls_of, webhook_of
+from sluicegate.settings.stores import NoStore
+from sluicegate.stores import Store, stores_of
+from sluicegate.webhooks import not_installed, requires_jti, tls_of, webhook_of
 
 if TYPE_CHECKING:
     from sluicegate.backends.http import Trust
@@ -46,14 +46,6 @@ Clock = Callable[[], float]
 
 _LOOK = 5.0
 """Seconds between two looks at whether keys should be fetched again, which lasts a minute at least."""
-
-
-class Store(StateStore, Ledger, Inspectable, Protocol):
-    """A backend of state, for threads: it answers at once, writes, and says how it is."""
-
-    def close(self) -> None:
-        """Release files and connections."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +148,8 @@ def assemble(
     """
     keys = keyrings_of(settings)
     policy = policy_of(settings)
-    store, state, closers = _state(settings, asynchronous=asynchronous, clock=clock)
+    store, state, feed, closers = stores_of(settings, asynchronous=asynchronous, clock=clock)
+    closing = list(closers)
     ports: dict[str, Any] = {"observer": observer, "instrument": instrument, "clock": clock}
 
     webhook = webhook_of(settings, keys.verifier)
@@ -165,18 +158,20 @@ def assemble(
     def made(state: StateStore | None, *, asynchronous: bool) -> Engine:
         if not keys.published and webhook is None:
             return Engine(policy, verifier, state=state, **ports)
-        fetcher, scheduler = _far(_trust(settings, keys.urls), asynchronous=asynchronous)
-        closers.append(fetcher.close)
+        try:
+            fetcher, scheduler = _far(_trust(settings, keys.urls), asynchronous=asynchronous)
+        except ModuleNotFoundError as missing:
+            raise not_installed(settings, missing) from missing
+        closing.append(fetcher.close)
         return Engine(policy, verifier, state=state, fetcher=fetcher, scheduler=scheduler, **ports)
 
     engine = made(state, asynchronous=asynchronous)
     prover = made(store, asynchronous=False) if asynchronous else engine
 
     def close() -> None:
-        for closer in closers:
+        for closer in closing:
             closer()
 
-    feed = _feed(store) if asynchronous else None
     return Assembly(settings, engine, verifier, prover, store, feed, keys.published, keys.warnings, close)
 
 
@@ -238,71 +233,6 @@ def _trust(settings: Settings, key_urls: Iterable[str]) -> "Trust":
         if (tls := tls_of(settings)) is not None:
             contexts[webhook] = with_alpn(tls)
     return Trust(contexts, frozenset(plain))
-
-
-def _state(
-    settings: Settings, *, asynchronous: bool, clock: Clock
-) -> tuple[Store | None, StateStore | None, list[Callable[[], None]]]:
-    """Return the blocking store, the one that the engine asks, and what closes them."""
-    where = settings.stateful_jwt.store
-    match where:
-        case NoStore():
-            return None, None, []
-        case EmbeddedStore():
-            from sluicegate.backends.sqlite import SqliteStore
-
-            embedded = SqliteStore(settings.state_dir, clock=clock)
-            return embedded, embedded, [embedded.close]
-        case RedisServer() | RedisSocket():
-            return _redis(settings, where, asynchronous=asynchronous)
-        case _:
-            # settings answer the rest with a fault: not served by this version
-            raise NotImplementedError(type(where).__name__)
-
-
-def _feed(store: Store | None) -> RevocationFeed | None:
-    from sluicegate.backends.changes import PolledFeed
-    from sluicegate.backends.sqlite import SqliteStore
-
-    return PolledFeed(store, store.watch()) if isinstance(store, SqliteStore) else None
-
-
-def _redis(
-    settings: Settings, where: RedisServer | RedisSocket, *, asynchronous: bool
-) -> tuple[Store, StateStore, list[Callable[[], None]]]:
-    from sluicegate.backends.redis import AsyncRedisStore, RedisStore
-    from sluicegate.backends.redis_address import Address
-
-    tokens, login = settings.stateful_jwt, where.login
-    password = login.password.get_secret_value()
-    named: dict[str, Any] = {"username": login.username, "password": password, "db": login.db or 0}
-    if isinstance(where, RedisSocket):
-        address = Address(path=where.path, **named)
-    else:
-        tls = _tls(settings) if where.tls else None
-        address = Address(host=where.host, port=where.port, tls=tls, server_name=tokens.tls.server_name, **named)
-    store = RedisStore(address, timeout=tokens.timeout, durable_replicas=tokens.durable_replicas)
-    if not asynchronous:
-        return store, store, [store.close]
-    asked = AsyncRedisStore(address, timeout=tokens.timeout)
-    return store, asked, [asked.close, store.close]
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    from sluicegate.backends.redis_address import Tls
-
-    wanted = settings.stateful_jwt.tls
-    try:
-        return Tls(
-            insecure_skip_verify=wanted.insecure_skip_verify,
-            cert_file=wanted.cert_file,
-            key_file=wanted.key_file,
-            ca_file=wanted.ca_file,
-            min_version=wanted.min_version,
-        ).context()
-    except SettingsError as error:  # the backend knows the key, and only here is its place in the file known
-        placed = (settings.fault(f"stateful_jwt.{it.key}", it.problem, it.remedy) for it in error.faults)
-        raise SettingsError(tuple(placed)) from error
 
 
 def events_to_log() -> Instrument:

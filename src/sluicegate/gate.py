@@ -114,10 +114,16 @@ class Gate(_Opened):
         return self._assembly.engine.decide(request, policy)
 
     def check(
-        self, headers: Headers = (), query: str | Mapping[str, str] = "", *, method: str = "GET", path: str = "/"
+        self,
+        headers: Headers = (),
+        query: str | Mapping[str, str] = "",
+        *,
+        method: str = "GET",
+        path: str = "/",
+        topic: str | None = None,
     ) -> Decision:
-        """Decide about a request given as plain values. `query` is raw, or a mapping."""
-        return self.decide(_request(headers, query, method=method, path=path))
+        """Decide about a request given as plain values. `query` is raw, or a mapping; `topic` is for a webhook."""
+        return self.decide(_request(headers, query, method=method, path=path, topic=topic))
 
     def revoke(self, token: str | None = None, **choice: Unpack[Revoking]) -> Standing:
         """Revoke a token, or what one selector names: `gate.revoke(sub="alice", ttl=86400)`. Then the store has it."""
@@ -159,10 +165,16 @@ class AsyncGate(_Opened):
         return await self._assembly.engine.decide_async(request, policy)
 
     async def check(
-        self, headers: Headers = (), query: str | Mapping[str, str] = "", *, method: str = "GET", path: str = "/"
+        self,
+        headers: Headers = (),
+        query: str | Mapping[str, str] = "",
+        *,
+        method: str = "GET",
+        path: str = "/",
+        topic: str | None = None,
     ) -> Decision:
-        """Decide about a request given as plain values. `query` is raw, or a mapping."""
-        return await self.decide(_request(headers, query, method=method, path=path))
+        """Decide about a request given as plain values. `query` is raw, or a mapping; `topic` is for a webhook."""
+        return await self.decide(_request(headers, query, method=method, path=path, topic=topic))
 
     async def revoke(self, token: str | None = None, **choice: Unpack[Revoking]) -> Standing:
         """Revoke a token, or what one selector names: `await gate.revoke(sub="alice")`. Then the store has it."""
@@ -200,7 +212,7 @@ def _selector(choice: Mapping[str, Any]) -> Selector:
     return named[0]
 
 
-def _request(headers: Headers, query: str | Mapping[str, str], *, method: str, path: str) -> Request:
+def _request(headers: Headers, query: str | Mapping[str, str], *, method: str, path: str, topic: str | None) -> Request:
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     return Request(
         method=method,
@@ -208,4 +220,5 @@ def _request(headers: Headers, query: str | Mapping[str, str], *, method: str, p
         query=(query if isinstance(query, str) else urlencode(query)).encode(errors="replace"),
         headers=tuple((name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in pairs),
         id=new_id(),
+        topic=topic,
     )

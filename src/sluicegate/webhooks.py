@@ -74,3 +74,10 @@ def tls_of(settings: Settings) -> ssl.SSLContext | None:
         problem = f"cannot be used ({getattr(error, 'reason', None) or error.strerror or type(error).__name__})"
         raise SettingsError((settings.fault(f"jwt_verifier.tls.{key}", problem, remedy),)) from error
     return context
+
+
+def not_installed(settings: Settings, missing: ModuleNotFoundError) -> SettingsError:
+    """Say which extra brings what asking others needs."""
+    asked = "jwt_verifier.webhook_url" if settings.jwt_verifier.webhook_url else "stateful_jwt.jwk_url"
+    problem, remedy = f"needs {missing.name}, which is not installed", "pip install 'sluicegate[webhook]'"
+    return SettingsError((settings.fault(asked, problem, remedy),))

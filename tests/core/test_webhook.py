@@ -607,6 +607,14 @@ def test_looking_in_the_memory_is_told_where_the_decision_does_not_show_it() -> 
     assert [event.found for event in world.events if isinstance(event, Looked)] == ["miss", "miss", "no"]
 
 
+def test_what_is_answered_at_sight_is_counted() -> None:
+    world = World()
+    for _ in range(4):
+        world.decide(TOKEN)
+    world.decide(ANOTHER)
+    assert world.webhook.hits == 3
+
+
 def test_a_refusal_says_why_in_one_word() -> None:
     decision = World(GONE, retries=0).decide(TOKEN)
     assert isinstance(decision, Refuse)

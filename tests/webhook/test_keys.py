@@ -1,5 +1,7 @@
 """Every key of `[jwt_verifier]` does what it says: each test fails when its key is ignored."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -229,6 +231,16 @@ def test_every_key_has_its_test_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     keys = [*JwtVerifier.model_fields, *(f"tls_{name}" for name in WebhookTls.model_fields if name != "key_file")]
     assert [key for key in keys if f"def test_{key}_" not in text] == []
+
+
+def test_without_the_extra_that_it_needs_a_fault_says_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['httptools'] = None\n"
+        "from sluicegate import Gate\n"
+        f"Gate(state_dir={str(tmp_path)!r}, jwt_verifier={{'webhook_url': 'https://a.example/v'}})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50)
+    assert "webhook_url: needs httptools, which is not installed; pip install 'sluicegate[webhook]'" in done.stderr
 
 
 # beside keys of other sections

@@ -1,8 +1,9 @@
 """Revocations in one Redis or Valkey (6 or newer), asked on every decision: for threads, and for event loops.
 
 A question is one EXISTS that names every key; only when something stands are the values read. `timeout` bounds it from
-`find` to the last byte, whatever has to be done in between: connect, TLS, login. An idle connection that the server has
-closed is replaced; nothing else is retried. Which commands a user of the access control list needs: EXISTS and GET.
+`find` to the last byte, whatever has to be done in between: connect, TLS, login. A question that the server cut off by
+closing the connection is asked once more, in the time that is left; nothing else is retried. A user of the access
+control list needs EXISTS and GET to be asked, and what `RedisLedger` names to be written to.
 """
 
 import asyncio

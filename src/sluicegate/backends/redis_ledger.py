@@ -36,6 +36,9 @@ class RedisLedger:
 
     A write is acknowledged when the server has it and, with `durable_replicas`, when so many replicas have it too;
     `timeout`, in seconds, bounds both together. `clock` returns seconds since the epoch.
+
+    A user of the access control list needs EXISTS, GET, PTTL, SCAN, WATCH, UNWATCH, MULTI, EXEC, SET, DEL, and with
+    `durable_replicas` WAIT.
     """
 
     def __init__(

@@ -34,8 +34,8 @@ class Link:
         self._limit: Final = limit
         self._stream: Stream | None = None
         self._waiting: list[Question] = []
-        self._dialling: asyncio.Task[None] | None = None
-        self._dial_began = 0.0
+        self._dialler: asyncio.Task[None] | None = None
+        self._dial_began: float | None = None
         self._is_closed = False
 
     def ask(self, keys: tuple[str, ...], packed: bytes) -> asyncio.Future[Hits]:
@@ -54,8 +54,8 @@ class Link:
     def close(self) -> None:
         """Throw the connection away, and fail what waits and what is asked from now on."""
         self._is_closed = True
-        if self._dialling is not None:
-            self._dialling.cancel()
+        if self._dialler is not None:
+            self._dialler.cancel()
         # here, because a task that is cancelled before its first step never runs its `finally`
         self._asking.fail(self._waiting, self._closed())
         if self._stream is not None:
@@ -63,48 +63,54 @@ class Link:
 
     async def wait_closed(self) -> None:
         """Close, and return when the transport is gone."""
-        dialling, stream = self._dialling, self._stream
+        dialler, stream = self._dialler, self._stream
         self.close()
-        if dialling is not None:
-            await asyncio.wait([dialling])
+        if dialler is not None:
+            await asyncio.wait([dialler])
         if stream is not None:
             await stream.lost
 
     def _wait(self, question: Question) -> None:
         now = time.monotonic()
-        dialled_for = 0.0 if self._dialling is None else now - self._dial_began
+        began = self._dial_began
         if self._is_closed:
             self._asking.fail((question,), self._closed())
-        elif self._dialling is None and self._outage.is_resting(now):
+        elif began is None and self._outage.is_resting(now):
             self._asking.fail((question,), StateUnavailable(self._outage.cause))
-        elif dialled_for >= self._timeout:
-            self._refuse(question, f"has not let us in for {dialled_for:.2f} s")
+        elif began is not None and now - began >= self._timeout:
+            self._refuse(question, f"has not let us in for {now - began:.2f} s")
         elif len(self._waiting) >= self._limit:
             self._refuse(question, f"owes {self._limit} answers already")
         else:
             self._waiting.append(question)
             self._asking.expire(question, now)
-            if self._dialling is None:
+            if began is None:
+                # before the task is made: an eager one may be over when `create_task` returns
                 self._dial_began = now
                 # in a context of its own: the connection that it makes runs in that, for as long as it lasts
-                self._dialling = self.loop.create_task(self._dial(), context=Context())
+                self._dialler = self.loop.create_task(self._dial(now), context=Context())
 
-    async def _dial(self) -> None:
+    async def _dial(self, began: float) -> None:
         failure = self._closed()
         stream: Stream | None = None
         try:
             async with asyncio.timeout(self._connect_within):
-                stream = await self._connected()
+                made = await self._connected(began + self._connect_within)
+            # it may have been thrown away before this task had its turn, and would answer nothing, for ever
+            if made.is_dropped:
+                failure = self._wire.failure("let us in and broke off")
+            else:
+                stream = made
         except StateUnavailable as error:
             failure = error
         except OSError as error:  # the timeout, and what `ssl` raises, are OSErrors too
             failure = self._wire.failed(error)
         finally:
             self._stream = stream
-            self._dialling = None
+            self._dial_began = None
             waiting, self._waiting = self._waiting, []
             if stream is None:
-                self._outage.dial_failed(str(failure), began=self._dial_began)
+                self._outage.dial_failed(str(failure), began=began)
                 self._asking.fail(waiting, failure)
         if stream is not None:
             self._outage.dialled()
@@ -124,10 +130,10 @@ class Link:
                 question.answers = None
                 self._wait(question)
 
-    async def _connected(self) -> Stream:
+    async def _connected(self, deadline: float) -> Stream:
         tls = self._wire.address.tls
         name = None if tls is None else self._wire.address.certificate_name
-        plain = await self._dialled()
+        plain = await self._dialled(deadline)
         stream = Stream(self._asking, self._ended)
         try:
             await self.loop.create_connection(lambda: stream, sock=plain, ssl=tls, server_hostname=name)
@@ -138,15 +144,14 @@ class Link:
             raise
         return stream
 
-    async def _dialled(self) -> socket.socket:
+    async def _dialled(self, deadline: float) -> socket.socket:
         address = self._wire.address
         if address.path:
             return await self._dial_one(socket.AF_UNIX, address.path)
         places = await self.loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        ends = self._dial_began + self._connect_within
         for number, (family, *_, place) in enumerate(places, start=1):
             # each address gets its share of what is left: one that swallows packets must not hide the next
-            share = (ends - time.monotonic()) / (len(places) - number + 1)
+            share = (deadline - time.monotonic()) / (len(places) - number + 1)
             try:
                 async with asyncio.timeout(share):
                     return await self._dial_one(family, place)

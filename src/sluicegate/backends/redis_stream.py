@@ -82,7 +82,7 @@ class Stream(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._was_given_time = False
-        self._is_dropped = False
+        self.is_dropped = False
         self.pending: Final[deque[Question]] = deque()
         self.greeted: Final[asyncio.Future[Hits]] = asking.loop.create_future()
         self.lost: Final[asyncio.Future[None]] = asking.loop.create_future()
@@ -97,9 +97,9 @@ class Stream(asyncio.Protocol):
 
     def drop(self, failure: StateUnavailable, again: Collection[Question] = ()) -> None:
         """Throw the connection away, with every reply that may still come on it."""
-        if self._is_dropped:
+        if self.is_dropped:
             return
-        self._is_dropped = True
+        self.is_dropped = True
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
@@ -204,7 +204,7 @@ class Stream(asyncio.Protocol):
         self._out.append(packed)
 
     def _flush(self) -> None:
-        if self._transport is not None and not self._is_dropped:
+        if self._transport is not None and not self.is_dropped:
             self._transport.write(b"".join(self._out))
         self._out.clear()
 

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -27,6 +27,15 @@ Client = Annotated[str | None, typer.Option("--client", help="Every token of thi
 Kid = Annotated[str | None, typer.Option("--kid", help="Every token signed with this key id.")]
 Iss = Annotated[str | None, typer.Option("--iss", help="Every token of this issuer.")]
 Sha256 = Annotated[str | None, typer.Option("--sha256", help="The token with this SHA-256, in hex.")]
+
+
+_MOST_SECONDS: Final = 10**11
+"""The year 5138; what is larger was meant as milliseconds."""
+
+
+def plain(text: str) -> str:
+    """Return a text that steers no terminal: what stands in a store or a token may be anybody's."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def read_token(argument: str) -> str:
@@ -64,9 +73,13 @@ def read_moment(text: str | None, option: str) -> float | None:
     if text == "now":
         return time.time()
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        pass
+        number = None
+    if number is not None:
+        if not 0 <= number < _MOST_SECONDS:  # NaN too; a cut-off in milliseconds would refuse every fresh login
+            fail(f'{option} is "{text}", which is no moment in seconds since 1970; milliseconds have three digits more')
+        return number
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
@@ -86,4 +99,4 @@ def moment(timestamp: float | None) -> str:
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
     """Print one JSON value on one line."""
-    print(json.dumps(value, ensure_ascii=False, default=str))
+    print(json.dumps(value, default=str))

@@ -8,7 +8,7 @@ import typer
 
 from sluicegate import compose, serving
 from sluicegate.adapters.render import wire
-from sluicegate.cli.arguments import AsJson, Config, moment, print_json, read_token
+from sluicegate.cli.arguments import AsJson, Config, moment, plain, print_json, read_token
 from sluicegate.cli.exits import Exit, fail, reported
 from sluicegate.cli.tokens import identity_fields
 from sluicegate.core.claims import Identifiers, Verified
@@ -52,7 +52,7 @@ def explain(
     def say(step: str, text: str) -> None:
         steps.append({"step": step, "says": text})
         if not as_json:
-            print(f"{step:9} {text}")
+            print(f"{step:9} {plain(text)}")
 
     with reported(), compose.opened(config) as assembly:
         policy, route = _route(assembly, target)

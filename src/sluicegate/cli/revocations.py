@@ -18,6 +18,7 @@ from sluicegate.cli.arguments import (
     Sid,
     Sub,
     moment,
+    plain,
     print_json,
     read_duration,
     read_moment,
@@ -73,7 +74,7 @@ def revoke(
     if as_json:
         print_json(_fields(standing))
         return
-    print(f"revoked {standing.selector} ({standing.revocation.reason}), {_until(standing)}")
+    print(plain(f"revoked {standing.selector} ({standing.revocation.reason}), {_until(standing)}"))
     if standing.warning:
         typer.echo(f"sluicegate: warning: {standing.warning}", err=True)
 
@@ -102,7 +103,7 @@ def restore(
         print_json({"restored": [str(selector) for selector in restored]})
     for selector in restored:
         if not as_json:
-            print(f"restored {selector}")
+            print(plain(f"restored {selector}"))
     if not restored:
         fail(f"{' or '.join(map(str, wanted))} was not revoked", Exit.REFUSED)
 
@@ -124,7 +125,7 @@ def list_(
             revocation = standing.revocation
             cutoff = "" if revocation.not_before is None else moment(revocation.not_before)
             context = ", ".join(f"{name}={value}" for name, value in revocation.context.items())
-            table.add_row(str(standing.selector), revocation.reason, _until(standing), cutoff, context)
+            table.add_row(*map(plain, (str(standing.selector), revocation.reason, _until(standing), cutoff, context)))
     if table.row_count:
         Console().print(table, markup=False)
     else:

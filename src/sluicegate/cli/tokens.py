@@ -11,7 +11,7 @@ import typer
 
 from sluicegate import compose
 from sluicegate.adapters.render import wire
-from sluicegate.cli.arguments import AsJson, Config, Token, moment, print_json, read_duration, read_token
+from sluicegate.cli.arguments import AsJson, Config, Token, moment, plain, print_json, read_duration, read_token
 from sluicegate.cli.exits import Exit, fail, reported
 from sluicegate.core.algorithms import ALGORITHMS
 from sluicegate.core.decision import Admit, Identity, Refuse
@@ -90,7 +90,7 @@ def inspect(token: Token, *, as_json: AsJson = False) -> None:
         for name, value in fields.items():
             shown = msgspec.json.encode(value).decode()
             is_date = name in _DATES and isinstance(value, int | float)
-            print(f"  {name:12} {shown}" + (f"  ({moment(value)})" if is_date else ""))
+            print(f"  {plain(name):12} {plain(shown)}" + (f"  ({moment(value)})" if is_date else ""))
     print(f"\nsha256\n  {fingerprint.hex()}")
 
 
@@ -115,7 +115,8 @@ def verify(token: Token, *, config: Config = None, as_json: AsJson = False) -> N
         return
     print("admitted")
     for name, value in fields.items():
-        print(f"  {name:12} {value if isinstance(value, str) else msgspec.json.encode(value).decode()}")
+        shown = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        print(f"  {name:12} {plain(shown)}")
 
 
 def identity_fields(decision: Admit) -> dict[str, Any]:

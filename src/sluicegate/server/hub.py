@@ -210,7 +210,8 @@ class Hub:
         connection.transport.write(b"".join((lines, framing, asked.date, b"\r\n")))
         stream.write(chunk(retry(self.pace.retry_ms)))
         connection.extend(self.pace.idle)
-        self.broker.subscribe(stream, topic=stream.topic, after=after)
+        stream.subscription = self.broker.subscribe(stream, topic=stream.topic, after=after)
+        stream.subscription.resume()
 
     # stream ids, for those who hand in a fresh token
 

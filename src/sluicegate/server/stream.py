@@ -101,7 +101,9 @@ class EventStream:
 
     def write(self, wrapped: bytes) -> None:
         """Take one event."""
-        self._client.transport.write(wrapped if self.wrapped else unwrapped(wrapped))
+        transport = self._client.transport
+        if not transport.is_closing():
+            transport.write(wrapped if self.wrapped else unwrapped(wrapped))
 
     def writer(self) -> Callable[[bytes], None]:
         """Return what takes an event: the connection itself, wherever it can."""
@@ -157,7 +159,7 @@ class EventStream:
         is_read = not subscription.is_paused
         self._leave()
         self._home.forget(self)
-        if not is_read:
+        if not is_read or self._client.transport.is_closing():
             # what is said last would wait behind all that is not read, and the connection with it
             self._client.abort()
             return

@@ -3,6 +3,8 @@
 Braces of other meanings stay as they are: `{topic}` in a route's path, `{http.auth.user.id}` in a header.
 """
 
+import errno
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,10 +18,17 @@ _PLACEHOLDER: Final = re.compile(r"\{(env|file)\.([^{}]*)\}")
 ReadFile = Callable[[Path], str]
 """Reads a file whole, as `read_text` does, and raises what it raises."""
 
+_LONGEST: Final = 16 << 20
+"""Characters of a file; no settings and no key come near."""
+
 
 def read_text(path: Path) -> str:
     """Return the text of a file. Raises `OSError`, and `UnicodeDecodeError` where it is not UTF-8."""
-    return path.read_text(encoding="utf-8")
+    with path.open(encoding="utf-8") as file:
+        text = file.read(_LONGEST + 1)
+    if len(text) > _LONGEST:  # a device has no end
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return text
 
 
 class World(NamedTuple):

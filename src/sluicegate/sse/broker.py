@@ -42,7 +42,12 @@ class Topic:
         behind = list(self.behind)
         wrapped = event.wrapped
         for write in list(self.flowing.values()):
-            write(wrapped)
+            try:
+                write(wrapped)
+            except RuntimeError:
+                # uvloop's, for a connection that has just broken: its reader leaves before the loop turns again, and
+                # nobody else may be disturbed by it meanwhile
+                continue
         for reader in behind:
             reader.hold(event)
 
@@ -83,7 +88,7 @@ class Broker:
     def subscribe(self, sink: Sink, *, topic: str, after: EventId | None = None) -> Subscription:
         """Let a reader in. With `after` it gets what came after that id first, or is told of a gap.
 
-        What it gets is written to the sink before this returns, as far as the sink takes it.
+        It gets nothing before its first `resume`, which is for whoever keeps the subscription to call at once.
         """
         place = self._place(topic)
         subscription = Subscription(place, sink, after)
@@ -92,7 +97,6 @@ class Broker:
         else:
             place.history.expire(int(self._clock() * 1000))
             place.behind.add(subscription)
-            subscription.resume()
         return subscription
 
     def publish(self, topic: str, data: str, *, event: str = "") -> Published:

@@ -1,0 +1,98 @@
+"""Where revocations stand, from the settings: the store that the engine asks, and the one that is written to.
+
+Backends are imported when they are asked for: the base install has no Redis client.
+"""
+
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from sluicegate.errors import SettingsError
+from sluicegate.ports import Inspectable, Ledger, RevocationFeed, StateStore
+from sluicegate.settings import Settings
+from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisServer, RedisSocket
+
+if TYPE_CHECKING:
+    from sluicegate.backends.sqlite import SqliteStore
+
+
+class Store(StateStore, Ledger, Inspectable, Protocol):
+    """A backend of state, for threads: it answers at once, writes, and says how it is."""
+
+    def close(self) -> None:
+        """Release files and connections."""
+        ...
+
+
+class Stores(NamedTuple):
+    """What came of the settings; all of it None where there is no store."""
+
+    store: Store | None = None
+    """Blocks, writes, and says how it is."""
+    asked: StateStore | None = None
+    """What the engine asks."""
+    feed: RevocationFeed | None = None
+    closers: tuple[Callable[[], None], ...] = ()
+
+
+def stores_of(settings: Settings, *, asynchronous: bool, clock: Callable[[], float]) -> Stores:
+    """Make the store. Nothing is connected or read until the first question.
+
+    Raises `SettingsError` for a certificate that cannot be used.
+    """
+    where = settings.stateful_jwt.store
+    match where:
+        case NoStore():
+            return Stores()
+        case EmbeddedStore():
+            from sluicegate.backends.sqlite import SqliteStore
+
+            embedded = SqliteStore(settings.state_dir, clock=clock)
+            return Stores(embedded, embedded, _feed(embedded) if asynchronous else None, (embedded.close,))
+        case RedisServer() | RedisSocket():
+            return _redis(settings, where, asynchronous=asynchronous)
+        case _:
+            # settings answer the rest with a fault: not served by this version
+            raise NotImplementedError(type(where).__name__)
+
+
+def _feed(store: "SqliteStore") -> RevocationFeed:
+    from sluicegate.backends.changes import PolledFeed
+
+    return PolledFeed(store, store.watch())
+
+
+def _redis(settings: Settings, where: RedisServer | RedisSocket, *, asynchronous: bool) -> Stores:
+    from sluicegate.backends.redis import AsyncRedisStore, RedisStore
+    from sluicegate.backends.redis_address import Address
+
+    tokens, login = settings.stateful_jwt, where.login
+    password = login.password.get_secret_value()
+    named: dict[str, Any] = {"username": login.username, "password": password, "db": login.db or 0}
+    if isinstance(where, RedisSocket):
+        address = Address(path=where.path, **named)
+    else:
+        tls = _tls(settings) if where.tls else None
+        address = Address(host=where.host, port=where.port, tls=tls, server_name=tokens.tls.server_name, **named)
+    store = RedisStore(address, timeout=tokens.timeout, durable_replicas=tokens.durable_replicas)
+    if not asynchronous:
+        return Stores(store, store, None, (store.close,))
+    asked = AsyncRedisStore(address, timeout=tokens.timeout)
+    return Stores(store, asked, None, (asked.close, store.close))
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    from sluicegate.backends.redis_address import Tls
+
+    wanted = settings.stateful_jwt.tls
+    try:
+        return Tls(
+            insecure_skip_verify=wanted.insecure_skip_verify,
+            cert_file=wanted.cert_file,
+            key_file=wanted.key_file,
+            ca_file=wanted.ca_file,
+            min_version=wanted.min_version,
+        ).context()
+    except SettingsError as error:  # the backend knows the key, and only here is its place in the file known
+        placed = (settings.fault(f"stateful_jwt.{it.key}", it.problem, it.remedy) for it in error.faults)
+        raise SettingsError(tuple(placed)) from error
