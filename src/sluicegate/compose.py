@@ -27,7 +27,7 @@ from sluicegate.drive import run
 from sluicegate.engine import Engine
 from sluicegate.errors import SettingsError
 from sluicegate.keyrings import authorities_of, has_own_keys, keyrings_of
-from sluicegate.ports import Instrument, Observer, RevocationFeed, Scheduler, StateStore
+from sluicegate.ports import Inspectable, Instrument, Observer, RevocationFeed, Scheduler, StateStore
 from sluicegate.revoke import Revoker
 from sluicegate.settings import Settings
 from sluicegate.settings.stores import NoStore
@@ -52,7 +52,8 @@ _LOOK = 5.0
 class Assembly:
     """A gate put together: what every shape of it needs.
 
-    `store` is the blocking side, None where there is none; the engine of an asynchronous gate may ask another one.
+    `store` is the blocking side, None where there is none; the engine of an asynchronous gate may ask another one, and
+    `inspected` is the one whose questions count. Its `inspect` blocks.
     `feed` tells, inside an event loop, what comes to stand in the store. `prover` answers at once whatever the verifier
     asks, for threads beside an event loop. `warnings` is what the operator should know of the key, beside
     `settings.warnings`.
@@ -63,6 +64,7 @@ class Assembly:
     verifier: Verifier
     prover: Engine
     store: Store | None
+    inspected: Inspectable | None
     feed: RevocationFeed | None
     published: tuple[PublishedKeys, ...]
     warnings: tuple[str, ...]
@@ -148,7 +150,7 @@ def assemble(
     """
     keys = keyrings_of(settings)
     policy = policy_of(settings)
-    store, state, feed, closers = stores_of(settings, asynchronous=asynchronous, clock=clock)
+    store, state, inspected, feed, closers = stores_of(settings, asynchronous=asynchronous, clock=clock)
     closing = list(closers)
     ports: dict[str, Any] = {"observer": observer, "instrument": instrument, "clock": clock}
 
@@ -172,7 +174,7 @@ def assemble(
         for closer in closing:
             closer()
 
-    return Assembly(settings, engine, verifier, prover, store, feed, keys.published, keys.warnings, close)
+    return Assembly(settings, engine, verifier, prover, store, inspected, feed, keys.published, keys.warnings, close)
 
 
 @contextmanager

@@ -139,7 +139,7 @@ class Gate(_Opened):
 
     def inspect(self) -> StoreReport | None:
         """Ask the store how it is; None for a gate without one."""
-        return None if self._assembly.store is None else self._assembly.store.inspect()
+        return None if self._assembly.inspected is None else self._assembly.inspected.inspect()
 
     def __enter__(self) -> Self:
         """Return the gate; leaving closes it."""
@@ -186,8 +186,8 @@ class AsyncGate(_Opened):
 
     async def inspect(self) -> StoreReport | None:
         """Ask the store how it is; None for a gate without one."""
-        store = self._assembly.store
-        return None if store is None else await asyncio.to_thread(store.inspect)
+        inspected = self._assembly.inspected
+        return None if inspected is None else await asyncio.to_thread(inspected.inspect)
 
     async def __aenter__(self) -> Self:
         """Return the gate; leaving closes it."""

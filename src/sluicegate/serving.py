@@ -103,9 +103,9 @@ async def _serve(assembly: compose.Assembly, ready: Callable[[], None] | None) -
 
 async def _state_warnings(assembly: compose.Assembly) -> tuple[str, ...]:
     """Ask the store how it is, which also has it read what stands: no request shall wait for that."""
-    if assembly.store is None:
+    if assembly.inspected is None:
         return ()
-    report = await asyncio.to_thread(assembly.store.inspect)
+    report = await asyncio.to_thread(assembly.inspected.inspect)
     if report.reachable:
         return report.warnings
     then = "genuine tokens are admitted" if assembly.engine.policy.state == "admit" else "requests are refused"
@@ -175,7 +175,7 @@ def _gateway(assembly: compose.Assembly, hub: Hub | None) -> Gateway:
 
 
 def _health(assembly: compose.Assembly, hub: Hub | None) -> Health:
-    settings, store = assembly.settings, assembly.store
+    settings, inspected = assembly.settings, assembly.inspected
     fixed = {
         "version": version("sluicegate"),
         "proxy_id": settings.proxy_id,
@@ -184,7 +184,7 @@ def _health(assembly: compose.Assembly, hub: Hub | None) -> Health:
     }
 
     def report() -> dict[str, Any]:
-        state = None if store is None else store.inspect()
+        state = None if inspected is None else inspected.inspect()
         breaker = assembly.verifier.breaker if isinstance(assembly.verifier, Webhook) else None
         keys = [published.report(time.time()) for published in assembly.published]
         is_well = (state is None or state.reachable) and breaker in {None, "closed"} and all(it.keys for it in keys)

@@ -3,7 +3,6 @@
 Backends are imported when they are asked for: the base install has no Redis client.
 """
 
-import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -13,6 +12,7 @@ from sluicegate.settings import Settings
 from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisServer, RedisSocket
 
 if TYPE_CHECKING:
+    from sluicegate.backends.redis_address import Address
     from sluicegate.backends.sqlite import SqliteStore
 
 
@@ -31,6 +31,8 @@ class Stores(NamedTuple):
     """Blocks, writes, and says how it is."""
     asked: StateStore | None = None
     """What the engine asks."""
+    inspected: Inspectable | None = None
+    """What knows since when the engine's own questions fail."""
     feed: RevocationFeed | None = None
     closers: tuple[Callable[[], None], ...] = ()
 
@@ -48,7 +50,7 @@ def stores_of(settings: Settings, *, asynchronous: bool, clock: Callable[[], flo
             from sluicegate.backends.sqlite import SqliteStore
 
             embedded = SqliteStore(settings.state_dir, clock=clock)
-            return Stores(embedded, embedded, _feed(embedded) if asynchronous else None, (embedded.close,))
+            return Stores(embedded, embedded, embedded, _feed(embedded) if asynchronous else None, (embedded.close,))
         case RedisServer() | RedisSocket():
             return _redis(settings, where, asynchronous=asynchronous)
         case _:
@@ -64,35 +66,36 @@ def _feed(store: "SqliteStore") -> RevocationFeed:
 
 def _redis(settings: Settings, where: RedisServer | RedisSocket, *, asynchronous: bool) -> Stores:
     from sluicegate.backends.redis import AsyncRedisStore, RedisStore
-    from sluicegate.backends.redis_address import Address
 
-    tokens, login = settings.stateful_jwt, where.login
+    tokens = settings.stateful_jwt
+    try:
+        address = _address(settings, where)
+    except SettingsError as error:  # the backend knows the key, and only here is its place in the file known
+        placed = (settings.fault(f"stateful_jwt.{it.key}", it.problem, it.remedy) for it in error.faults)
+        raise SettingsError(tuple(placed)) from error
+    probe = tokens.blacklist_prefix  # asked about at start: a key that an access control list lets us ask about
+    store = RedisStore(address, timeout=tokens.timeout, durable_replicas=tokens.durable_replicas, probe=probe)
+    if not asynchronous:
+        return Stores(store, store, store, None, (store.close,))
+    asked = AsyncRedisStore(address, timeout=tokens.timeout, durable_replicas=tokens.durable_replicas, probe=probe)
+    return Stores(store, asked, asked, None, (asked.close, store.close))
+
+
+def _address(settings: Settings, where: RedisServer | RedisSocket) -> "Address":
+    from sluicegate.backends.redis_address import Address, Tls
+
+    login, wanted = where.login, settings.stateful_jwt.tls
     password = login.password.get_secret_value()
     named: dict[str, Any] = {"username": login.username, "password": password, "db": login.db or 0}
     if isinstance(where, RedisSocket):
-        address = Address(path=where.path, **named)
-    else:
-        tls = _tls(settings) if where.tls else None
-        address = Address(host=where.host, port=where.port, tls=tls, server_name=tokens.tls.server_name, **named)
-    store = RedisStore(address, timeout=tokens.timeout, durable_replicas=tokens.durable_replicas)
-    if not asynchronous:
-        return Stores(store, store, None, (store.close,))
-    asked = AsyncRedisStore(address, timeout=tokens.timeout)
-    return Stores(store, asked, None, (asked.close, store.close))
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    from sluicegate.backends.redis_address import Tls
-
-    wanted = settings.stateful_jwt.tls
-    try:
-        return Tls(
+        return Address(path=where.path, **named)
+    tls = None
+    if where.tls:
+        tls = Tls(
             insecure_skip_verify=wanted.insecure_skip_verify,
             cert_file=wanted.cert_file,
             key_file=wanted.key_file,
             ca_file=wanted.ca_file,
             min_version=wanted.min_version,
         ).context()
-    except SettingsError as error:  # the backend knows the key, and only here is its place in the file known
-        placed = (settings.fault(f"stateful_jwt.{it.key}", it.problem, it.remedy) for it in error.faults)
-        raise SettingsError(tuple(placed)) from error
+    return Address(host=where.host, port=where.port, tls=tls, server_name=wanted.server_name, **named)

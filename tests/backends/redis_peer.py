@@ -20,13 +20,16 @@ class Hung(Exception):  # noqa: N818 - the other side hung up: an end, no error
 class Conversation:
     """One connection, seen from the peer."""
 
-    def __init__(self, connection: socket.socket, *, number: int, stop: threading.Event) -> None:
+    def __init__(
+        self, connection: socket.socket, *, number: int, stop: threading.Event, hearing: threading.Condition
+    ) -> None:
         self.number = number
         """Which connection of this peer it is, from 1."""
         self.chunks: list[bytes] = []
         """What came with each read."""
         self._connection: Final = connection
         self._stop: Final = stop
+        self._hearing: Final = hearing
         self._buffer = b""
 
     def command(self) -> list[bytes]:
@@ -71,7 +74,9 @@ class Conversation:
             raise Hung from error
         if not data:
             raise Hung
-        self.chunks.append(data)
+        with self._hearing:
+            self.chunks.append(data)
+            self._hearing.notify_all()
         self._buffer += data
 
 
@@ -84,6 +89,7 @@ class Peer:
     def __init__(self, script: Script) -> None:
         self._script: Final = script
         self._stop: Final = threading.Event()
+        self._hearing: Final = threading.Condition()
         self._listener: Final = socket.create_server((LOOPBACK, 0), backlog=1024)
         self.port: Final[int] = self._listener.getsockname()[1]
         self.conversations: Final[list[Conversation]] = []
@@ -107,6 +113,13 @@ class Peer:
         if self._faults:
             raise self._faults[0]
 
+    def heard(self, number: int) -> None:
+        """Wait until the first connection has sent something so many times."""
+        with self._hearing:
+            assert self._hearing.wait_for(
+                lambda: bool(self.conversations) and len(self.conversations[0].chunks) >= number, timeout=20
+            )
+
     def _accept(self) -> None:
         while not self._stop.is_set():
             try:
@@ -115,7 +128,9 @@ class Peer:
                 return
             # a script sends piece by piece, and each is to leave at once
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            conversation = Conversation(connection, number=len(self.conversations) + 1, stop=self._stop)
+            conversation = Conversation(
+                connection, number=len(self.conversations) + 1, stop=self._stop, hearing=self._hearing
+            )
             self.conversations.append(conversation)
             self._sockets.append(connection)
             thread = threading.Thread(target=self._converse, args=(connection, conversation))

@@ -30,8 +30,9 @@ def address(server: Redis) -> Address:
 
 
 class Rounded:
-    """A store that tells ends in whole seconds, as the contract writes them: Redis tells how long is left, so that an
-    end comes back to within the way there and back.
+    """A store that tells ends in whole seconds, as the contract writes them.
+
+    Redis tells how long is left, so that an end comes back to within the time of the way there and back.
     """
 
     def __init__(self, store: RedisStore) -> None:

@@ -1,6 +1,4 @@
-"""A peer that answers as no Redis should: every way of it ends in `StateUnavailable`, in time, and never in "not
-revoked".
-"""
+"""A peer that answers as no Redis should: it all ends in `StateUnavailable`, in time, and never in "not revoked"."""
 
 import socket
 import time
@@ -168,13 +166,16 @@ def test_a_peer_that_never_accepts_is_out_of_reach(opened: Opener) -> None:
 
 
 def test_a_peer_that_accepts_no_more_connections_is_out_of_reach(opened: Opener) -> None:
-    with socket.create_server((LOOPBACK, 0), backlog=0) as full, socket.create_connection(full.getsockname()):
-        # the kernel's queue holds one: further ones get no answer to their SYN
-        with socket.socket() as second:
-            second.setblocking(False)
-            second.connect_ex(full.getsockname())
-            asker = opened(Address(host=LOOPBACK, port=full.getsockname()[1]), timeout=TIMEOUT)
-            fails(asker)
+    # the kernel's queue holds one: further ones get no answer to their SYN
+    with (
+        socket.create_server((LOOPBACK, 0), backlog=0) as full,
+        socket.create_connection(full.getsockname()),
+        socket.socket() as second,
+    ):
+        second.settimeout(0)
+        second.connect_ex(full.getsockname())
+        asker = opened(Address(host=LOOPBACK, port=full.getsockname()[1]), timeout=TIMEOUT)
+        fails(asker)
 
 
 def test_a_peer_that_closes_after_it_accepted_is_not_dialled_in_a_frenzy(opened: Opener) -> None:
@@ -199,6 +200,22 @@ def test_questions_that_wait_for_a_connection_share_one_attempt(opened: Opener) 
         answers = asker.ask_many(*[(KEY,)] * 40)
         assert all(isinstance(answer, StateUnavailable) for answer in answers)
         assert len(silent.conversations) == 1
+
+
+def test_a_peer_that_says_more_than_it_lets_in_is_not_connected(opened: Opener) -> None:
+    def say_too_much(conversation: Conversation) -> None:
+        conversation.command()
+        conversation.say(b"+OK\r\n:0\r\n")
+        conversation.listen()
+
+    def let_in_and_hang_up(conversation: Conversation) -> None:
+        conversation.greet()
+
+    for script in (say_too_much, let_in_and_hang_up):
+        with peer(script) as strange:
+            asker = opened(at(strange), timeout=TIMEOUT)
+            for _ in range(5):
+                fails(asker)
 
 
 def test_what_was_cut_off_is_asked_once_more(opened: Opener) -> None:

@@ -103,7 +103,7 @@ def test_who_waits_for_a_connection_waits_no_longer_than_his_time() -> None:
         store.close()
 
 
-class Interruption(Exception):
+class Interruption(Exception):  # noqa: N818 - no error, as KeyboardInterrupt is none
     """Raised by a signal handler, as task queues do for tasks that run too long."""
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sluicegate.cli import demo, explain, revocations, serve, tokens, topics
+from sluicegate.cli import demo, explain, publish, revocations, serve, tokens, topics
 
 app = typer.Typer(
     name="sluicegate",
@@ -42,3 +42,4 @@ app.command()(revocations.restore)
 app.command("list")(revocations.list_)
 app.command()(explain.explain)
 app.command()(topics.topic)
+app.command()(publish.publish)

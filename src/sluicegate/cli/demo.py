@@ -90,7 +90,8 @@ def demo(
     token = signing.mint(claims, signing.secret_signer(sign_key, "HS256"), algorithm="HS256")
     gateway_port, operators_port = _free(port), _free(admin_port)
     with reported(), _upstream() as upstream_port:
-        config = directory / "sluicegate.toml"
+        # one for each demo that runs: another's would have the printed commands speak for another key
+        config = directory / f"{os.getpid()}.toml"
         _write(
             config,
             _SETTINGS.format(
@@ -109,7 +110,10 @@ def demo(
             command=_command(),
             config=shlex.quote(str(config)),
         )
-        serving.serve(compose.settings_of(config), ready=lambda: print(text, flush=True))
+        try:
+            serving.serve(compose.settings_of(config), ready=lambda: print(text, flush=True))
+        finally:
+            config.unlink(missing_ok=True)
 
 
 class _Shows(BaseHTTPRequestHandler):

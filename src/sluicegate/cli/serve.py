@@ -30,7 +30,7 @@ def check(*, config: Config = None, as_json: AsJson = False) -> None:
     """
     with reported(), compose.opened(config) as assembly:
         lines, warned = list(summary(assembly)), list(warnings(assembly))
-        report = None if assembly.store is None else assembly.store.inspect()
+        report = None if assembly.inspected is None else assembly.inspected.inspect()
         keys = assembly.try_keys()
     if report is not None:
         warned += report.warnings
