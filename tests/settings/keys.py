@@ -247,6 +247,9 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("events", "history", 1000, "0", 0, "-1", _RANGE),
     ("events", "history_ttl_sec", 3600, "60", 60, '"1h"', _NUMBER),
     ("events", "retry_ms", 3000, "1", 1, "0", _RANGE),
+    ("events", "reconnect_window_sec", 10, "0", 0, "-1", _RANGE),
+    ("events", "max_event_bytes", 262_144, "1", 1, "0", _RANGE),
+    ("events", "max_history_bytes", 268_435_456, "0", 0, '"1MiB"', _NUMBER),
     ("forward_auth", "path", "/auth", '"/check"', "/check", '"/auth/*"', "more than one path"),
     ("forward_auth", "proxy", "nginx", '"envoy"', "envoy", '"apache"', _CHOICE),
     (

@@ -14,8 +14,10 @@ ASKED = {
     "cluster": (KEY + 'redis_addr = "redis+cluster://a,b:1"\n', "[stateful_jwt] redis_addr"),
     "tracked": (KEY + 'redis_addr = "h:1"\nconsistency = "tracked"\n', "[stateful_jwt] consistency"),
     "snapshot": (KEY + 'redis_addr = "h:1"\nfail_snapshot = "1s"\n', "[stateful_jwt] fail_snapshot"),
-    "route.events": (ROUTE + "events = true\n", "[[route]] #1 events"),
-    "events": (KEY + "[events]\nhistory = 5\n", "[events] history"),
+    "events": (
+        KEY + 'redis_addr = "h:1"\n[events]\nsubscribe = ["a"]\n[[route]]\npath = "/e/{topic}"\nevents = true\n',
+        "[stateful_jwt] redis_addr",
+    ),
     "upstreams": (ROUTE + 'upstream = ["http://a", "http://b"]\n', "[[route]] #1 upstream"),
     "https": (ROUTE + 'upstream = "https://a"\n', "[[route]] #1 upstream"),
     "strip_token": (ROUTE + 'upstream = "http://a"\nstrip_token = true\n', "[[route]] #1 strip_token"),

@@ -1,0 +1,49 @@
+"""What only several keys together say about event streams."""
+
+import pytest
+
+from tests.settings.reading import KEY, fault, faults, read
+
+ROUTE = '[[route]]\npath = "/events/{topic}"\nevents = true\n'
+READERS = '[events]\nsubscribe = ["public-*"]\n'
+WEBHOOK = '[jwt_verifier]\nwebhook_url = "https://auth.example/v"\n'
+
+
+@pytest.mark.parametrize("who", [READERS, WEBHOOK, "[jwt_verifier]\nrequire_authentication = false\n"])
+def test_an_event_route_starts_where_somebody_says_who_may_read(who: str) -> None:
+    assert read(KEY + who + ROUTE).route[0].events
+
+
+def test_a_hub_that_nobody_may_read_does_not_start() -> None:
+    found = fault(KEY + ROUTE)
+    assert (found.key, "webhook" in found.remedy) == ("[events] subscribe", True)
+
+
+def test_streams_are_never_open_to_whoever_asks() -> None:
+    found = fault(KEY + READERS + ROUTE + 'auth = "none"\n')
+    assert (found.key, "optional" in found.remedy) == ("[[route]] #1 auth", True)
+
+
+@pytest.mark.parametrize("pattern", ["a*b*", "{http.auth.user.id}*", "*{http.auth.user.id}"])
+@pytest.mark.parametrize("key", ["subscribe", "publish"])
+def test_a_pattern_that_could_be_read_in_two_ways_does_not_start(pattern: str, key: str) -> None:
+    other = "" if key == "subscribe" else 'subscribe = ["x"]\n'
+    found = fault(KEY + f'[events]\n{other}{key} = ["{pattern}"]\n' + ROUTE)
+    assert found.problem == "is no topic pattern"
+
+
+def test_more_than_one_worker_without_redis_does_not_start() -> None:
+    found = [one for one in faults(KEY + READERS + "[http]\nworkers = 2\n" + ROUTE) if "publishes" in one.problem]
+    assert [one.key for one in found] == ["[http] workers"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (KEY + READERS, "[events]"),
+        (KEY + READERS + "[http]\nkeepalive_interval_sec = 300\n" + ROUTE, "[http] keepalive_interval_sec"),
+        (KEY + READERS + 'history = 10\n[http]\nbackpressure_policy = "block"\n' + ROUTE, "[http] backpressure_policy"),
+    ],
+)
+def test_what_is_served_and_probably_not_meant_is_warned_about(text: str, key: str) -> None:
+    assert [warning.key for warning in read(text).warnings] == [key]
