@@ -15,6 +15,8 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, closing
+from functools import partial
+from importlib.metadata import version as version_of
 
 import hiredis
 import uvloop
@@ -65,7 +67,7 @@ async def measure(server: Redis, rounds: int) -> dict[str, float]:
             "64 askers, no store: what asking costs": [nothing] * ASKERS,
             "64 askers, one write a turn": [lambda: store.find(FREE)] * ASKERS,
             "64 askers, one write a turn, each finds one": [lambda: store.find(REVOKED)] * ASKERS,
-            "64 askers, each with a write of its own": [lambda own=one: own.find(FREE) for one in own],
+            "64 askers, each with a write of its own": [partial(one.find, FREE) for one in own],
             "1 asker": [lambda: store.find(FREE)],
         }
         if importlib.util.find_spec("redis") is not None:
@@ -106,7 +108,7 @@ def main() -> None:
         costs = uvloop.run(measure(server, rounds))
         costs["1 thread, blocking"] = measure_threads(server, rounds)
     python = sys.version.split()[0]
-    print(f"Redis {version}, hiredis {hiredis.__version__}, uvloop {uvloop.__version__}, Python {python}")
+    print(f"Redis {version}, hiredis {hiredis.__version__}, uvloop {version_of('uvloop')}, Python {python}")
     print(f"{os.cpu_count()} cores; {len(FREE)} keys a question")
     print(f"{'':46} CPU µs a question")
     for name, cost in costs.items():

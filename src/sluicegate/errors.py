@@ -72,9 +72,17 @@ class InvalidSelector(SluicegateError, ValueError):  # noqa: N818 - named for wh
 
 
 class StateUnavailable(SluicegateError):  # noqa: N818 - named for the state of the store
-    """The revocation store did not answer: refused connection, deadline, or its own error."""
+    """The revocation store did not answer: refused connection, deadline, or its own error.
+
+    `stands`: it had said already that some key stands, and could not be asked which, or why. A gate that admits while
+    the store is away must not admit that.
+    """
 
     code = "state_unavailable"
+
+    def __init__(self, message: str = "", *, stands: bool = False) -> None:
+        super().__init__(message)
+        self.stands = stands
 
 
 FetchKind = Literal["connection", "tls", "timeout", "too_large", "protocol", "refused"]

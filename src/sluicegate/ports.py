@@ -117,6 +117,33 @@ class RevocationFeed(Protocol):
         ...
 
 
+EventId = tuple[int, int]
+"""Milliseconds since the epoch, and a number among those of one millisecond."""
+
+Kept = tuple[EventId, bytes]
+"""An event: its id, and its bytes as readers get them."""
+
+
+class EventLog(Protocol):
+    """Keeps the last events of topics beyond the life of a process."""
+
+    def load(self, most: int) -> Iterator[tuple[str, EventId, list[Kept]]]:
+        """Iterate over the topics: each with the id up to which something may be missing, and its last events."""
+        ...
+
+    def keep(self, topic: str, event: Kept, lost: EventId) -> bool:
+        """Keep an event; tell whether it is kept. `lost` is up to where something is missing in a topic that is new."""
+        ...
+
+    def forget(self, topic: str, lost: EventId, *, wholly: bool) -> None:
+        """Drop what a topic has lost: everything up to this id; `wholly`: and the topic too."""
+        ...
+
+    def close(self) -> None:
+        """Release files."""
+        ...
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One decision, as observers get it. It holds no token, whole or part.
 

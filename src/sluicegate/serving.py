@@ -24,10 +24,12 @@ from sluicegate.server.limits import Limits, Rate
 from sluicegate.server.listener import Address
 from sluicegate.server.live import Live
 from sluicegate.server.routes import Action, Events, ForwardAuth, Proxy, Renewal, Respond, Route, Upstream
+from sluicegate.server.tie import Guard
 from sluicegate.settings import Settings
 from sluicegate.settings import routes as configured
 from sluicegate.sse.broker import Broker
 from sluicegate.sse.subscription import Terms
+from sluicegate.stores import event_log_of
 from sluicegate.summary import summary, warnings
 
 _MAY_WRITE: Final = "topic:write"
@@ -71,11 +73,12 @@ async def _serve(assembly: compose.Assembly, ready: Callable[[], None] | None) -
     settings = assembly.settings
     stopping = _stopping()
     fetching = asyncio.ensure_future(assembly.keep_keys())
-    hub = _hub(assembly)
-    gateway = _gateway(assembly, hub)
+    engine = assembly.engine
+    live = Live(engine.answer, engine.policy, clock=time.time)
+    hub = _hub(assembly, live)
+    gateway = _gateway(assembly, hub, Guard(live, engine.answer, engine.policy))
     health = _health(assembly, hub)
-    if hub is not None:
-        hub.live.start(assembly.feed)
+    live.start(assembly.feed)
     try:
         address = await _listening(settings, "http", gateway.start)
         operators = await _listening(settings, "admin", health.start)
@@ -96,8 +99,9 @@ async def _serve(assembly: compose.Assembly, ready: Callable[[], None] | None) -
         fetching.cancel()
         await gateway.stop(0)
         await health.stop(0)
+        await live.stop()
         if hub is not None:
-            await hub.live.stop()
+            hub.broker.close()
     compose.log(logging.INFO, "stopped")
 
 
@@ -129,7 +133,7 @@ async def _listening(settings: Settings, section: str, start: Callable[[Address]
         raise SettingsError((settings.fault(f"{section}.bind_address", problem, remedy),)) from error
 
 
-def _hub(assembly: compose.Assembly) -> Hub | None:
+def _hub(assembly: compose.Assembly, live: Live) -> Hub | None:
     settings, engine = assembly.settings, assembly.engine
     if not any(route.events for route in settings.route):
         return None
@@ -149,16 +153,17 @@ def _hub(assembly: compose.Assembly) -> Hub | None:
         spread=events.reconnect_window_sec,
         largest=events.max_event_bytes,
     )
-    live = Live(engine.answer, engine.policy, clock=time.time)
-    return Hub(Broker(terms, clock=time.time), live, answer=engine.answer, policy=engine.policy, pace=pace)
+    broker = Broker(terms, clock=time.time, log=event_log_of(settings))
+    return Hub(broker, live, answer=engine.answer, policy=engine.policy, pace=pace)
 
 
-def _gateway(assembly: compose.Assembly, hub: Hub | None) -> Gateway:
+def _gateway(assembly: compose.Assembly, hub: Hub | None, guard: Guard) -> Gateway:
     settings = assembly.settings
     http = settings.http
     return Gateway(
         engine=assembly.engine,
         hub=hub,
+        guard=guard,
         routes=routes_of(settings, assembly.engine.policy),
         limits=Limits(
             connections=http.max_connections,

@@ -3,17 +3,19 @@
 Backends are imported when they are asked for: the base install has no Redis client.
 """
 
+import sqlite3
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, assert_never
 
 from sluicegate.errors import SettingsError
 from sluicegate.ports import Inspectable, Ledger, RevocationFeed, StateStore
 from sluicegate.settings import Settings
-from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisServer, RedisSocket
+from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisCluster, RedisSentinel, RedisServer, RedisSocket
 
 if TYPE_CHECKING:
     from sluicegate.backends.redis_address import Address
     from sluicegate.backends.sqlite import SqliteStore
+    from sluicegate.backends.sqlite_events import SqliteEvents
 
 
 class Store(StateStore, Ledger, Inspectable, Protocol):
@@ -53,9 +55,27 @@ def stores_of(settings: Settings, *, asynchronous: bool, clock: Callable[[], flo
             return Stores(embedded, embedded, embedded, _feed(embedded) if asynchronous else None, (embedded.close,))
         case RedisServer() | RedisSocket():
             return _redis(settings, where, asynchronous=asynchronous)
-        case _:
-            # settings answer the rest with a fault: not served by this version
-            raise NotImplementedError(type(where).__name__)
+        case (
+            RedisSentinel() | RedisCluster()
+        ):  # `not_yet` says so first; said again, so that no gate is without its store
+            problem, remedy = "is not served by this version yet", "name one server: redis://, rediss:// or unix://"
+            raise SettingsError((settings.fault("stateful_jwt.redis_addr", problem, remedy),))
+        case _ as never:
+            assert_never(never)
+
+
+def event_log_of(settings: Settings) -> "SqliteEvents":
+    """Open the history of event streams. Raises `SettingsError` where it cannot be, or another gateway has it."""
+    from sluicegate.backends.sqlite_events import SqliteEvents
+
+    try:
+        return SqliteEvents(settings.state_dir)
+    except BlockingIOError as error:
+        problem, remedy = "is another gateway's, which serves events from it", "give this one a directory of its own"
+        raise SettingsError((settings.fault("state_dir", problem, remedy),)) from error
+    except (OSError, sqlite3.Error) as error:
+        problem, remedy = f"cannot hold events.db ({error})", "name a directory that can be written to"
+        raise SettingsError((settings.fault("state_dir", problem, remedy),)) from error
 
 
 def _feed(store: "SqliteStore") -> RevocationFeed:
@@ -65,6 +85,7 @@ def _feed(store: "SqliteStore") -> RevocationFeed:
 
 
 def _redis(settings: Settings, where: RedisServer | RedisSocket, *, asynchronous: bool) -> Stores:
+    from sluicegate.backends.changes import AskingFeed
     from sluicegate.backends.redis import AsyncRedisStore, RedisStore
 
     tokens = settings.stateful_jwt
@@ -78,7 +99,7 @@ def _redis(settings: Settings, where: RedisServer | RedisSocket, *, asynchronous
     if not asynchronous:
         return Stores(store, store, store, None, (store.close,))
     asked = AsyncRedisStore(address, timeout=tokens.timeout, durable_replicas=tokens.durable_replicas, probe=probe)
-    return Stores(store, asked, asked, None, (asked.close, store.close))
+    return Stores(store, asked, asked, AskingFeed(), (asked.close, store.close))
 
 
 def _address(settings: Settings, where: RedisServer | RedisSocket) -> "Address":

@@ -123,7 +123,7 @@ def test_a_server_without_memory_still_answers(opened: Opener) -> None:
 
 
 def test_a_user_who_is_removed_is_shut_out_and_let_in_again_when_he_is_back(opened: Opener, redis: Redis) -> None:
-    rule = ("ACL", "SETUSER", "gate", "on", ">s3cret", "~BLACKLIST:*", "+exists", "+get")
+    rule = ("ACL", "SETUSER", "gate", "on", ">s3cret", "~BLACKLIST:*", "+exists", "+getrange")
     redis.cli(*rule)
     redis.cli("SET", KEY, "cancelled")
     login = Address(host=redis.host, port=redis.port, username="gate", password="s3cret")

@@ -117,8 +117,23 @@ def test_a_reason_that_never_comes_whole_is_no_answer(opened: Opener, answers: t
 
 
 def test_what_stood_and_is_gone_when_it_is_read_does_not_stand(opened: Opener) -> None:
-    with peer(answering(b":1\r\n", b":0\r\n", b"$-1\r\n")) as real:
+    with peer(answering(b":1\r\n", b":0\r\n", b"$0\r\n\r\n")) as real:
         assert opened(at(real), timeout=WITHIN).ask(KEY) == {}
+
+
+def test_a_store_that_goes_away_once_it_has_said_that_something_stands_says_so(opened: Opener) -> None:
+    """Or a gate that admits while its store is away would admit a token that it was told is revoked."""
+
+    def say_that_it_stands(conversation: Conversation) -> None:
+        conversation.greet()
+        conversation.command()
+        conversation.say(b":1\r\n")
+        conversation.listen()
+
+    with peer(say_that_it_stands) as half:
+        (answer,) = opened(at(half), timeout=TIMEOUT).ask_many((KEY,))
+        assert isinstance(answer, StateUnavailable)
+        assert answer.stands
 
 
 def test_an_answer_that_comes_byte_by_byte_is_bounded_as_a_whole(opened: Opener) -> None:
@@ -237,7 +252,7 @@ def test_what_was_cut_off_while_its_reason_was_read_is_asked_once_more(opened: O
         conversation.greet()
         while True:
             command = conversation.command()
-            if conversation.number == 1 and command[0] == b"GET":
+            if conversation.number == 1 and command[0] == b"GETRANGE":
                 return
             conversation.say(b":1\r\n" if command[0] == b"EXISTS" else b"$9\r\ncancelled\r\n")
 

@@ -131,7 +131,7 @@ def test_a_host_name_that_cannot_be_resolved_is_said(opened: Opener) -> None:
 
 
 def test_a_user_who_may_only_ask_and_read_is_enough(opened: Opener) -> None:
-    with redis_server(users=["gate on >s3cret ~BLACKLIST:* +exists +get"]) as server:
+    with redis_server(users=["gate on >s3cret ~BLACKLIST:* +exists +getrange"]) as server:
         server.cli("SET", KEY, "cancelled")
         asker = opened(Address(host=server.host, port=server.port, username="gate", password="s3cret"), timeout=PATIENT)
         assert asker.ask(KEY, "BLACKLIST:sub:alice") == {KEY: "cancelled"}
@@ -148,7 +148,7 @@ def test_a_user_who_may_not_read_finds_what_stands_all_the_same(opened: Opener) 
 
 
 def test_rights_that_are_taken_away_are_no_answer_and_given_back_they_are(opened: Opener) -> None:
-    with redis_server(users=["gate on >s3cret ~BLACKLIST:* +exists +get"]) as server:
+    with redis_server(users=["gate on >s3cret ~BLACKLIST:* +exists +getrange"]) as server:
         server.cli("SET", KEY, "cancelled")
         asker = opened(Address(host=server.host, port=server.port, username="gate", password="s3cret"), timeout=PATIENT)
         assert asker.ask(KEY) == {KEY: "cancelled"}
@@ -168,7 +168,7 @@ def test_rights_that_are_taken_away_are_no_answer_and_given_back_they_are(opened
     ("username", "password"), [("", "wr0ng-passw0rd"), ("gate", "wr0ng-passw0rd"), ("nobody", "wr0ng-passw0rd")]
 )
 def test_a_refused_login_is_said_and_the_password_is_not(opened: Opener, username: str, password: str) -> None:
-    with redis_server(password="right", users=["gate on >right ~BLACKLIST:* +exists +get"]) as server:
+    with redis_server(password="right", users=["gate on >right ~BLACKLIST:* +exists +getrange"]) as server:
         asker = opened(
             Address(host=server.host, port=server.port, username=username, password=password), timeout=PATIENT
         )

@@ -1,6 +1,7 @@
 """A server that may forget a revocation says so, with what would be right."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def configured(durable: Redis) -> Iterator[Redis]:
         durable.cli("CONFIG", "SET", name, value)
 
 
-def inspected(server: Redis, **options: int) -> StoreReport:
+def inspected(server: Redis, **options: Any) -> StoreReport:  # noqa: ANN401 - handed on
     store = RedisStore(Address(host=server.host, port=server.port), **options)
     try:
         return store.inspect()
@@ -94,7 +95,7 @@ def test_replicas_that_nobody_waits_for_are_warned_of(configured: Redis) -> None
 
 
 def test_what_may_not_be_looked_at_is_one_warning() -> None:
-    rules = ["gate on >s3cret ~BLACKLIST:* +exists +get", "half on >s3cret ~BLACKLIST:* +exists +get +info"]
+    rules = ["gate on >s3cret ~BLACKLIST:* +exists +getrange", "half on >s3cret ~BLACKLIST:* +exists +getrange +info"]
     with redis_server(users=rules) as server:
         for user, name in (("gate", f"redis at {server.address}"), ("half", "redis ")):
             store = RedisStore(Address(host=server.host, port=server.port, username=user, password="s3cret"))
@@ -129,7 +130,7 @@ def test_a_server_that_is_not_there_is_reported_and_not_raised() -> None:
     )
 
 
-def _telling(info: str, *settings: bytes) -> object:
+def _telling(info: str, *settings: bytes) -> Callable[[Conversation], None]:
     def tell(conversation: Conversation) -> None:
         conversation.greet()
         answers = iter(settings)

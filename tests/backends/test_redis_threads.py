@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -97,7 +97,8 @@ def test_who_waits_for_a_connection_waits_no_longer_than_his_time() -> None:
         store = RedisStore(at(silent), timeout=0.5, connections=1)
         first = pool.submit(store.find, (KEY,))
         assert asked.wait(PATIENT)
-        for answer in (lambda: store.find((KEY,)), first.result):
+        answers: tuple[Callable[[], object], ...] = (lambda: store.find((KEY,)), first.result)
+        for answer in answers:
             with pytest.raises(StateUnavailable, match="did not answer within 500 ms"):
                 answer()
         store.close()

@@ -15,7 +15,7 @@ import uvloop
 from sluicegate.backends.redis import AsyncRedisStore
 from sluicegate.backends.redis_address import Address
 from sluicegate.core.flow import Hits
-from sluicegate.drive import begin
+from sluicegate.drive import run_async
 from sluicegate.errors import StateUnavailable
 from tests.backends.redis_peer import Conversation, Peer, answering, peer
 from tests.servers.redis import Redis, redis_server
@@ -97,8 +97,8 @@ async def test_an_asker_who_leaves_while_his_reason_is_read_takes_it_with_him() 
     def pause(conversation: Conversation) -> None:
         conversation.greet()
         while True:
-            command, key = conversation.command()
-            if command == b"GET" and key == b"gone":
+            command, key, *_ = conversation.command()
+            if command == b"GETRANGE" and key == b"gone":
                 reading.set()
                 left.wait(PATIENT)
             stands = key != b"free"
@@ -117,7 +117,8 @@ async def test_an_asker_who_leaves_while_his_reason_is_read_takes_it_with_him() 
             gone.cancel()
             stayed = asyncio.gather(store.find(("free",)), store.find(("here",)))
             left.set()
-            assert await stayed == [{}, {"here": "here"}]
+            free, here = await stayed
+            assert (free, here) == ({}, {"here": "here"})
 
 
 async def test_what_is_asked_in_one_turn_leaves_in_one_write() -> None:
@@ -201,7 +202,7 @@ async def test_an_answer_is_awaited_by_whoever_drives_the_decision(store: AsyncR
     def flow() -> Generator[tuple[str, ...], Hits, Hits]:
         return (yield ("k2",))
 
-    assert await begin(flow(), store.find) == {"k2": "reason 2"}
+    assert await run_async(flow(), store.find) == {"k2": "reason 2"}
 
 
 async def test_a_question_about_nothing_costs_no_connection() -> None:

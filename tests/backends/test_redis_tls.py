@@ -202,8 +202,8 @@ def test_what_is_no_host_name_does_not_start(host: str) -> None:
 
 
 def test_an_address_is_a_host_or_a_socket() -> None:
-    for wrong in ({}, {"host": "redis", "path": "/run/redis.sock"}):
+    for host, path in (("", ""), ("redis", "/run/redis.sock")):
         with pytest.raises(ValueError, match="a host, or the path of a socket"):
-            Address(**wrong)
+            Address(host=host, path=path)
     with pytest.raises(ValueError, match="no TLS"):
         Address(path="/run/redis.sock", tls=Tls().context())

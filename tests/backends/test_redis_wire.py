@@ -1,6 +1,7 @@
 """What is said and how answers are read, without a socket; and when it is worth dialling again, without a clock."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import hiredis
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from sluicegate.backends.redis_address import Address
 from sluicegate.backends.redis_outage import LONGEST_PAUSE, Outage
-from sluicegate.backends.redis_wire import ARRAYS, MAX_REPLY_BYTES, Replies, Wire, is_error
+from sluicegate.backends.redis_wire import ARRAYS, MAX_REPLY_BYTES, Replies, Reply, Wire, is_error
 from sluicegate.errors import StateUnavailable
 
 KEY = "BLACKLIST:key:4f1c"
@@ -49,7 +50,7 @@ def test_no_bytes_make_a_reader_fail_in_another_way(data: bytes, size: int) -> N
 
 
 @given(st.lists(st.one_of(st.integers(), st.binary(), st.none(), st.booleans(), st.floats(), st.lists(st.integers()))))
-def test_only_a_whole_number_within_bounds_counts_keys(replies: list[object]) -> None:
+def test_only_a_whole_number_within_bounds_counts_keys(replies: list[Any]) -> None:
     for reply in replies:
         if type(reply) is int and 0 <= reply <= 2:
             assert WIRE.count(reply, (KEY, "other")) == reply
@@ -114,7 +115,8 @@ def _error(text: str) -> hiredis.ReplyError:
 def test_a_name_that_may_not_be_given_is_done_without(reply: hiredis.ReplyError) -> None:
     WIRE.admitted([reply])
     login = Wire(Address(host="redis", password="s3cret", db=1))
-    for replies in ([reply, b"OK", b"OK"], [b"OK", reply, b"OK"]):
+    refused: list[list[Reply]] = [[reply, b"OK", b"OK"], [b"OK", reply, b"OK"]]
+    for replies in refused:
         with pytest.raises(StateUnavailable):
             login.admitted(replies)
 
@@ -131,7 +133,7 @@ def test_a_name_that_may_not_be_given_is_done_without(reply: hiredis.ReplyError)
         True,
     ],
 )
-def test_whoever_is_not_let_in_is_not_connected(reply: object) -> None:
+def test_whoever_is_not_let_in_is_not_connected(reply: Reply) -> None:
     with pytest.raises(StateUnavailable):
         WIRE.admitted([reply])
 
@@ -180,13 +182,17 @@ def test_an_attempt_that_hung_for_longer_than_the_pause_is_followed_by_the_next_
     assert not outage.is_resting(9.0 + LONGEST_PAUSE)
 
 
+def _since(outage: Outage) -> float | None:
+    return outage.since
+
+
 def test_an_outage_begins_with_the_first_question_that_failed() -> None:
     clock = Steps()
     outage = Outage(clock)
-    assert outage.since is None
+    assert _since(outage) is None
     outage.question_failed()
     clock.now += 60
     outage.question_failed()
-    assert outage.since == 1_700_000_000.0
+    assert _since(outage) == 1_700_000_000.0
     outage.question_answered()
-    assert outage.since is None
+    assert _since(outage) is None

@@ -29,7 +29,6 @@ def named(value: object) -> str:
     return str(value)
 
 
-
 def identified(policy: Policy = POLICY, **made: Any) -> Identifiers:  # noqa: ANN401 - handed on
     token = minted(**made)
     return identify(peek(token, digest(token)), policy)

@@ -10,6 +10,7 @@ from sluicegate.core.request import Request, Source
 from sluicegate.core.revocation import KeyLayout
 from sluicegate.core.token import digest
 from sluicegate.drive import run
+from sluicegate.errors import StateUnavailable
 from tests.core.gates import UNSTATED, Unreachable, bearer, forged, gate, identity, minted, reason, verifier
 from tests.core.test_token import twisted
 from tests.vectors.vector import CLAIMS, NOW, compact, signer
@@ -210,6 +211,15 @@ class TestStoreOutOfReach:
         assert decision.state_unknown
         assert reason(engine.decide(bearer(forged()))) is Reason.SIGNATURE
         assert reason(engine.decide(bearer(minted(exp=1)))) is Reason.EXPIRED
+
+    def test_open_does_not_admit_what_the_store_said_stands_before_it_went_away(self) -> None:
+        class GoneHalfWay:
+            def find(self, keys: tuple[str, ...]) -> Hits:  # noqa: ARG002 - the protocol's
+                raise StateUnavailable("gone", stands=True)
+
+        open_ = gate(Policy(state="admit"), state=GoneHalfWay())
+        assert reason(open_.decide(bearer(minted()))) is Reason.REVOKED
+        assert reason(gate(state=GoneHalfWay()).decide(bearer(minted()))) is Reason.STATE_UNAVAILABLE
 
     @pytest.mark.parametrize("state", ["refuse", "admit"])
     def test_one_deadline_a_request_however_many_tokens_it_carries(self, state: str) -> None:

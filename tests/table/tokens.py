@@ -30,6 +30,10 @@ CLAIMS: Final[Mapping[str, Any]] = {
 class Absent:
     """In place of a claim's value: the claim is not there at all."""
 
+    def __repr__(self) -> str:
+        """Name it alike in every process: tests are named after their parameters."""
+        return "ABSENT"
+
 
 ABSENT: Final = Absent()
 

@@ -95,9 +95,7 @@ def _fields(record: Record) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def configure(
-    level: str, *, form: LogForm = "auto", stream: TextIO | None = None
-) -> logging.Handler:
+def configure(level: str, *, form: LogForm = "auto", stream: TextIO | None = None) -> logging.Handler:
     """Send the log to `stream` (standard error): as JSON, or as text where a person reads it on a terminal.
 
     Returns the handler, for whoever must take it off again.

@@ -115,7 +115,10 @@ class RedisStore:
         (reply,) = self._pool.exchange(packed, 1, deadline)
         if not wire.count(reply, keys):
             return NONE
-        return wire.hits(keys, self._pool.exchange(wire.values(keys), wire.values_replies(keys), deadline))
+        try:
+            return wire.hits(keys, self._pool.exchange(wire.values(keys), wire.values_replies(keys), deadline))
+        except StateUnavailable as away:
+            raise StateUnavailable(str(away), stands=True) from away
 
 
 @final

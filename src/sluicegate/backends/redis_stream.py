@@ -24,6 +24,7 @@ _HELD_UP: Final = 0.005
 class Question:
     """One caller's question, or the greeting, which asks about no key and which the dialler waits for.
 
+    `stands`: some of its keys do, as the server has said.
     `sent` is when it was put on its connection. `answers` collects the replies to a request of several commands,
     `wanted` of them. The place of a caller that left stays in the queue: its reply is taken by it and by nobody else
     (CVE-2023-28858, CVE-2023-28859).
@@ -32,6 +33,7 @@ class Question:
     answers: list[Reply] | None = None
     wanted = 1
     was_asked_again = False
+    stands = False
 
     def __init__(self, future: asyncio.Future[Hits], keys: tuple[str, ...], sent: float) -> None:
         self.future = future
@@ -56,7 +58,7 @@ class Asking:
         for question in questions:
             if not question.future.done():
                 # one exception each: a shared one would gather every caller's traceback
-                question.future.set_exception(StateUnavailable(str(failure)))
+                question.future.set_exception(StateUnavailable(str(failure), stands=question.stands))
                 self.outage.question_failed()
 
     def expire(self, question: Question, now: float) -> None:
@@ -177,6 +179,7 @@ class Stream(asyncio.Protocol):
         # runs on; the connection is judged by when these were sent.
         now = time.monotonic()
         asking.expire(question, now)
+        question.stands = True
         question.sent = now
         question.answers, question.wanted = [], asking.wire.values_replies(question.keys)
         self.pending.extend([question] * question.wanted)

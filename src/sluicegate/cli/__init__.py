@@ -1,6 +1,7 @@
 """The command line. `main` is the console script; it needs the `server` extra."""
 
 import sys
+from io import TextIOWrapper
 
 
 def main() -> None:
@@ -12,4 +13,8 @@ def main() -> None:
             raise
         sys.stderr.write(f"sluicegate: {missing.name} is not installed; run: pip install 'sluicegate[server]'\n")
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a locale without the letters of a name is no defect of ours
     app()

@@ -78,7 +78,7 @@ def _connection(settings: Settings, url: str | None) -> tuple[http.client.HTTPCo
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        host, port = None, None
+        fail("--url has a host or port that cannot be; write it so: http://127.0.0.1:8080")
     if host is None or parts.scheme not in {"http", "https"}:
         fail("--url is no address of a gateway; write it so: http://127.0.0.1:8080")
     made = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection

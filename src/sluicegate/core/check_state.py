@@ -18,14 +18,18 @@ class Unknown(Enum):
 UNKNOWN = Unknown.UNKNOWN
 
 
+UNREAD = Revocation(reason="revoked")
+
+
 def check_state(identifiers: Identifiers, policy: Policy) -> Flow[Revocation | Unknown | None]:
     """Ask once, about every identifier together. None: it stands in no list."""
     if policy.state == "none":
         return None
     try:
         hits = yield from ask(identifiers.question)
-    except StateUnavailable:
-        return UNKNOWN
+    except StateUnavailable as away:
+        # a store that went away after it had said that something stands has said enough, where silence would admit
+        return UNREAD if away.stands and policy.state == "admit" else UNKNOWN
     if len(hits) == 0:  # and not `not hits`: a store that answers None has not answered "none of them stands"
         return None
     found = strongest(hits, identifiers.issued_at, policy.layout)

@@ -4,15 +4,17 @@ from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from sluicegate.adapters.forward_auth import answer
+from sluicegate.adapters.forwarded import upstream_headers
 from sluicegate.adapters.render import Response, fold, header_value, identity_headers, template
 from sluicegate.core.decision import Admit, Identity
 from sluicegate.core.request import Request
 from sluicegate.server.cors import Cors
-from sluicegate.server.head import Head
+from sluicegate.server.head import CHUNKED, Head
 from sluicegate.server.protocol import Connection
-from sluicegate.server.proxy import MAX_FORWARDS, ProxyExchange, field_lines
+from sluicegate.server.proxy import ProxyExchange
 from sluicegate.server.respond import empty, head_of
 from sluicegate.server.routes import ForwardAuth, Proxy, Respond
+from sluicegate.server.tie import Guard
 from sluicegate.server.upstream import Pool
 
 T = TypeVar("T")
@@ -20,6 +22,7 @@ T = TypeVar("T")
 _MOST_REMEMBERED: Final = 4096
 _LONGEST_COUNT: Final = 5
 _REQUEST_ID: Final = b"x-request-id"
+_MAX_FORWARDS: Final = b"max-forwards"
 
 
 class Action(Protocol):
@@ -70,7 +73,16 @@ class Passing:
     from, so the client may write them nowhere, on an open route least of all.
     """
 
-    def __init__(self, proxy: Proxy, pool: Pool, cors: Cors, *, telling: frozenset[bytes] = frozenset()) -> None:
+    def __init__(
+        self,
+        proxy: Proxy,
+        pool: Pool,
+        cors: Cors,
+        *,
+        telling: frozenset[bytes] = frozenset(),
+        guard: Guard | None = None,
+    ) -> None:
+        self._guard: Final = guard
         self._pool: Final = pool
         self._cors: Final = cors
         self._host: Final = proxy.upstream.authority
@@ -100,6 +112,8 @@ class Passing:
             request_id=request.id,
             cors=self._cors.lines(head),
         )
+        if self._guard is not None:
+            exchange.tie = self._guard.tie(connection, decision, exchange)
         exchange.start()
 
     def _lines(self, connection: Connection, head: Head, ours: list[tuple[bytes, bytes]]) -> bytes:
@@ -117,9 +131,35 @@ class Passing:
         self.admit(connection, head, request, None)
 
 
+def field_lines(
+    head: Head, connection: Connection, *, extra: frozenset[bytes], ours: list[tuple[bytes, bytes]], host: bytes
+) -> bytes:
+    """Write the header lines that the upstream gets. `ours` are those that only the gate sets, `extra` their names."""
+    block, peer = head.block, connection.peer
+    fields = upstream_headers(
+        block.fields,
+        peer=peer.address,
+        trusted=peer.trusted,
+        scheme=peer.scheme,
+        host=block.host,
+        extra=extra,
+        identity=ours,
+    )
+    if head.method == "OPTIONS":  # RFC 9110, 7.6.2: one hop less
+        fields = [(name, b"%d" % (int(value) - 1) if name == _MAX_FORWARDS else value) for name, value in fields]
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    if not block.host:
+        lines.append(b"Host: %b\r\n" % host)
+    if block.length == CHUNKED:
+        lines.append(b"Transfer-Encoding: chunked\r\n")
+    # RFC 9110, 7.6.3: a gateway says that it was here, and what it was spoken to in
+    lines.append(b"Via: 1.1 sluicegate\r\n" if block.http11 else b"Via: 1.0 sluicegate\r\n")
+    return b"".join(lines)
+
+
 def _may_go_on(by_name: dict[bytes, bytes]) -> bool:
     """Tell whether OPTIONS may take another hop (RFC 9110, 7.6.2)."""
-    left = by_name.get(MAX_FORWARDS, b"1")
+    left = by_name.get(_MAX_FORWARDS, b"1")
     return left.isdigit() and len(left) < _LONGEST_COUNT and int(left) > 0
 
 

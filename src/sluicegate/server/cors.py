@@ -28,6 +28,10 @@ class Cors:
             if origin != "*"
         }
 
+    def names(self, origin: bytes) -> bool:
+        """Tell whether this origin is listed by its name: "*" names nobody."""
+        return origin in self._lines
+
     def lines(self, head: Head) -> bytes:
         """Return the lines for an answer to this request."""
         if not self.configured:

@@ -21,6 +21,7 @@ from sluicegate.server.protocol import Connection
 from sluicegate.server.respond import empty, problem
 from sluicegate.server.routes import Events, ForwardAuth, Proxy, Renewal, Respond, Route, Table, Upstream, is_weaker
 from sluicegate.server.streaming import Renewing, Streaming
+from sluicegate.server.tie import Guard
 from sluicegate.server.upstream import Pool
 
 
@@ -48,8 +49,8 @@ class Gateway:
     """Serves routes on one listener.
 
     `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed; `rate` bounds what one address may
-    ask; `cors_allowed_origins` are the pages that may read answers; `hub` serves event routes. All of it lives on one
-    event loop.
+    ask; `cors_allowed_origins` are the pages that may read answers; `hub` serves event routes; `guard` ends
+    what an upstream streams when its token ends. All of it lives on one event loop.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Gateway:
         cors_allowed_origins: Sequence[str] = (),
         rate: Rate | None = None,
         hub: Hub | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._begin: Final = engine.begin
         self._trusted: Final = trusted
         self._cors: Final = Cors(cors_allowed_origins)
         self._rate: Final = rate
         self._hub: Final = hub
+        self._guard: Final = guard
         self._listener: Final = Listener(self._answer, limits or Limits(), trusted=trusted)
         self._pools: Final[dict[Upstream, Pool]] = {}
         self._table: Final = Table(
@@ -109,7 +112,9 @@ class Gateway:
                     pool = self._pools[proxy.upstream] = Pool(
                         proxy.upstream, self._listener.limits, self._listener.clock
                     )
-                return _Place(Passing(proxy, pool, self._cors, telling=self._telling), route.policy, None)
+                return _Place(
+                    Passing(proxy, pool, self._cors, telling=self._telling, guard=self._guard), route.policy, None
+                )
             case Respond() as respond:
                 return _Place(Saying(respond, self._cors), route.policy, None)
             case ForwardAuth() as asked:
@@ -132,6 +137,8 @@ class Gateway:
     def _sweep(self, now: float) -> None:
         if self._hub is not None:
             self._hub.sweep(now)
+        if self._guard is not None:
+            self._guard.live.tick()
         for pool in self._pools.values():
             pool.sweep(now)
         if self._rate is not None:

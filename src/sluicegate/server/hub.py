@@ -19,6 +19,7 @@ from sluicegate.core.request import Request
 from sluicegate.core.revocation import Revocation
 from sluicegate.core.topics import canonical
 from sluicegate.drive import begin
+from sluicegate.ports import EventId
 from sluicegate.server.head import Block, Head
 from sluicegate.server.live import Live, end_of
 from sluicegate.server.protocol import Connection
@@ -27,7 +28,7 @@ from sluicegate.server.stream import EventStream
 from sluicegate.server.target import Target
 from sluicegate.sse.broker import Broker
 from sluicegate.sse.event import chunk, retry
-from sluicegate.sse.history import BEGINNING, EventId, read_id
+from sluicegate.sse.history import BEGINNING, read_id
 
 _SLOTS: Final = 4  # a second
 _MOST_SLOTS: Final = 4096

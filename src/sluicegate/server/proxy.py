@@ -1,9 +1,8 @@
 """One exchange between a client and an upstream: protocol to protocol, streamed both ways, nothing held whole."""
 
 import asyncio
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
-from sluicegate.adapters.forwarded import upstream_headers
 from sluicegate.errors import UpstreamError
 from sluicegate.server.body import Body, UntilClose
 from sluicegate.server.head import CHUNKED, Head
@@ -13,37 +12,13 @@ from sluicegate.server.reply import Reply, ReplyReader
 from sluicegate.server.respond import connection_line, problem
 from sluicegate.server.upstream import Link, Pool
 
+if TYPE_CHECKING:
+    from sluicegate.server.tie import Tie
+
 # RFC 9110, 9.2.2: to send one of these twice is to send it once.
 _IDEMPOTENT: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "QUERY", "REPORT", "SEARCH"})
-MAX_FORWARDS: Final = b"max-forwards"
 _MOST_INTERIM: Final = 16
 _CONTINUE, _SWITCHING, _NO_CONTENT = 100, 101, 204
-
-
-def field_lines(
-    head: Head, connection: Connection, *, extra: frozenset[bytes], ours: list[tuple[bytes, bytes]], host: bytes
-) -> bytes:
-    """Write the header lines that the upstream gets. `ours` are those that only the gate sets, `extra` their names."""
-    block, peer = head.block, connection.peer
-    fields = upstream_headers(
-        block.fields,
-        peer=peer.address,
-        trusted=peer.trusted,
-        scheme=peer.scheme,
-        host=block.host,
-        extra=extra,
-        identity=ours,
-    )
-    if head.method == "OPTIONS":  # RFC 9110, 7.6.2: one hop less
-        fields = [(name, b"%d" % (int(value) - 1) if name == MAX_FORWARDS else value) for name, value in fields]
-    lines = [b"%b: %b\r\n" % field for field in fields]
-    if not block.host:
-        lines.append(b"Host: %b\r\n" % host)
-    if block.length == CHUNKED:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
-    # RFC 9110, 7.6.3: a gateway says that it was here, and what it was spoken to in
-    lines.append(b"Via: 1.1 sluicegate\r\n" if block.http11 else b"Via: 1.0 sluicegate\r\n")
-    return b"".join(lines)
 
 
 @final
@@ -73,6 +48,7 @@ class ProxyExchange:
         "_task",
         "_uploaded",
         "ready",
+        "tie",
     )
 
     def __init__(
@@ -97,6 +73,7 @@ class ProxyExchange:
         self._interim = 0
         self._uploaded = False
         self.ready = False
+        self.tie: Tie | None = None
 
     def start(self) -> None:
         """Send the request, on a connection that is there or on a new one."""
@@ -197,10 +174,16 @@ class ProxyExchange:
         if out:
             self._answered = True
             self._client.transport.write(out)
+        self._passed(piece, body)
+
+    def _passed(self, piece: bytes, body: Body) -> None:
+        """Go on after a piece: to the next, or to the end, which may be that of the token."""
         if body.done:
             self._finish(clean=not body.rest)
-        else:
-            self._client.extend(self._pool.limits.idle)
+            return
+        self._client.extend(self._pool.limits.idle)
+        if self.tie is not None and self._reply is not None:
+            self.tie.passed(self._reply.lines, piece, chunked=self._rechunked, now=self._pool.clock.now)
 
     def _pass_interim(self, reply: Reply) -> None:
         self._interim += 1
@@ -238,6 +221,11 @@ class ProxyExchange:
                 self._pool.give(link)
             else:
                 link.close()
+        self._over()
+
+    def _over(self) -> None:
+        if self.tie is not None:
+            self.tie.over()
         self._client.finish(close=self._last)
 
     # accidents
@@ -249,7 +237,7 @@ class ProxyExchange:
         if isinstance(self._body, UntilClose) and clean:
             if self._rechunked:
                 self._client.transport.write(b"0\r\n\r\n")
-            self._client.finish(close=self._last)
+            self._over()
         elif link is not None and self._may_retry(link):
             # once, and on a new connection: whatever closed this one may have closed them all
             self._connect()
@@ -298,6 +286,8 @@ class ProxyExchange:
     def _drop(self) -> None:
         """Close the connection to the upstream: a half-read response must never be the next request's."""
         self.ready = False
+        if self.tie is not None:
+            self.tie.over()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

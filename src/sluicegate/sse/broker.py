@@ -9,8 +9,9 @@ from typing import Final, final
 
 import msgspec
 
+from sluicegate.ports import EventId, EventLog
 from sluicegate.sse.event import chunk, encode
-from sluicegate.sse.history import BEGINNING, Event, EventId, History, following, written
+from sluicegate.sse.history import BEGINNING, Event, History, following, written
 from sluicegate.sse.subscription import Counts, Sink, Subscription, Terms
 
 _TOPIC_OVERHEAD: Final = 2048
@@ -20,13 +21,15 @@ _TOPIC_OVERHEAD: Final = 2048
 class Topic:
     """A topic that somebody reads, or of which something is kept."""
 
-    __slots__ = ("behind", "counts", "flowing", "history", "name", "terms")
+    __slots__ = ("behind", "counts", "flowing", "forgotten", "history", "name", "terms")
 
     def __init__(self, name: str, terms: Terms, counts: Counts, *, since: EventId) -> None:
         self.name: Final = name
         self.terms: Final = terms
         self.counts: Final = counts
         self.history: Final = History(terms.history, terms.ttl, since=since)
+        self.forgotten = since
+        """Up to where the log has been told that events are lost."""
         self.flowing: Final[dict[Subscription, Callable[[bytes], None]]] = {}
         """Readers in step, each with what takes its bytes: one call an event and reader."""
         self.behind: Final[set[Subscription]] = set()
@@ -61,11 +64,12 @@ class Published(msgspec.Struct, frozen=True):
 
 @final
 class Broker:
-    """The topics of one process. `clock` returns seconds since the epoch."""
+    """The topics of one process. `clock` returns seconds since the epoch; `log` outlives the process."""
 
-    def __init__(self, terms: Terms, *, clock: Callable[[], float]) -> None:
+    def __init__(self, terms: Terms, *, clock: Callable[[], float], log: EventLog | None = None) -> None:
         self._terms: Final = terms
         self._clock: Final = clock
+        self._log: Final = log
         self._topics: Final[dict[str, Topic]] = {}
         self._kept: Final[dict[str, Topic]] = {}  # those with a history, the least recently published first
         self._size = 0
@@ -74,6 +78,8 @@ class Broker:
         # topics, so that one which was forgotten meanwhile goes on where it was.
         self._last: EventId = following(BEGINNING, clock())
         self._floor: EventId = self._last
+        if log is not None:
+            self._load(log)
 
     @property
     def topics(self) -> int:
@@ -114,9 +120,13 @@ class Broker:
             return False
         self._last = max(self._last, event.id)
         self.counts.published += 1
+        lost = history.lost
         self._keep(place, event)
+        kept = history.oldest is not None and history.oldest <= event.id
+        if kept and self._log is not None:
+            kept = self._log.keep(topic, (event.id, event.wrapped), lost)
         place.deliver(event)
-        return history.oldest is not None and history.oldest <= event.id
+        return kept
 
     def sweep(self) -> None:
         """Forget what is too old, and topics that nobody reads and of which nothing is left."""
@@ -125,10 +135,27 @@ class Broker:
             before = topic.history.size
             topic.history.expire(now)
             self._resized(topic, before)
-            if not len(topic.history) and not topic.readers:
+            is_over = not len(topic.history) and not topic.readers
+            if self._log is not None and (is_over or topic.history.lost > topic.forgotten):
+                topic.forgotten = topic.history.lost
+                self._log.forget(name, topic.forgotten, wholly=is_over)
+            if is_over:
                 del self._topics[name]
                 # whoever asks for it again with an older id may have missed something
                 self._floor = max(self._floor, topic.history.last)
+
+    def close(self) -> None:
+        """Release the log."""
+        if self._log is not None:
+            self._log.close()
+
+    def _load(self, log: EventLog) -> None:
+        """Take up what another process has left. Its ids lie before all that come, whatever the clock says now."""
+        for name, lost, events in log.load(self._terms.history):
+            topic = self._topics[name] = Topic(name, self._terms, self.counts, since=lost)
+            for event_id, wrapped in events:
+                self._keep(topic, Event(event_id, wrapped))
+                self._last = max(self._last, event_id)
 
     def _place(self, name: str) -> Topic:
         topic = self._topics.get(name)

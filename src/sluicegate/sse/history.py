@@ -12,10 +12,9 @@ from typing import Final, final
 
 import msgspec
 
-EventId = tuple[int, int]
+from sluicegate.ports import EventId
 
 BEGINNING: Final[EventId] = (0, 0)
-END: Final[EventId] = (2**64, 0)
 
 _OVERHEAD: Final = 256
 _ID: Final = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?", re.ASCII)

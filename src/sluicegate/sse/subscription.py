@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
 
 import msgspec
 
+from sluicegate.ports import EventId
 from sluicegate.sse.event import chunk, encode
-from sluicegate.sse.history import Event, EventId, written
+from sluicegate.sse.history import Event, written
 
 if TYPE_CHECKING:
     from sluicegate.sse.broker import Topic

@@ -1,0 +1,137 @@
+"""What ties a response on its way from an upstream to the token that opened it: event streams, and whatever takes long.
+
+A short response is over before anybody could revoke anything, and costs nothing here.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, final
+
+from sluicegate.core.check_state import UNKNOWN, Unknown, check_state
+from sluicegate.core.claims import Identifiers
+from sluicegate.core.decision import Admit, Reason, Refuse
+from sluicegate.core.flow import Answer, Question
+from sluicegate.core.policy import Policy
+from sluicegate.core.revocation import Revocation
+from sluicegate.drive import begin
+from sluicegate.server.intake import Exchange
+from sluicegate.server.live import Live, end_of
+from sluicegate.server.protocol import Connection
+from sluicegate.server.stream import parting
+from sluicegate.sse.event import chunk
+
+LONG: Final = 1.0
+"""Seconds after which a response that is not over is tied to its token, whatever it is."""
+
+_EVENT_STREAM: Final = re.compile(rb"\ncontent-type:[ \t]*text/event-stream[ \t]*[;\r]", re.IGNORECASE)
+_ENCODED: Final = re.compile(rb"\ncontent-encoding:", re.IGNORECASE)
+_DISPATCHED: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+
+
+@final
+class Guard:
+    """Ties responses to tokens, on one event loop. `answer` answers questions as an engine does."""
+
+    def __init__(self, live: Live, answer: Callable[[Question], Answer | Awaitable[Answer]], policy: Policy) -> None:
+        self.live: Final = live
+        self._answer: Final = answer
+        self._policy: Final = policy
+        self._asking: Final[set[asyncio.Task[None]]] = set()
+
+    def tie(self, client: Connection, decision: Admit | None, exchange: Exchange) -> "Tie | None":
+        """Return what ties the response of this exchange; None where no token was asked for."""
+        if decision is None or decision.identifiers is None or decision.identity is None:
+            return None
+        ends = end_of(decision.identity.expires_at, self._policy.leeway)
+        return Tie(self, client, exchange, decision.identifiers, ends)
+
+    def hold(self, tie: "Tie") -> None:
+        """Take note of a response, and then ask once more whether its token is good: nothing falls between."""
+        self.live.add(tie)
+        outcome = begin(check_state(tie.identifiers, self._policy), self._answer)
+        if isinstance(outcome, Coroutine):
+            task = asyncio.get_running_loop().create_task(self._later(tie, outcome))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        else:
+            self._settle(tie, outcome)
+
+    async def _later(self, tie: "Tie", pending: Coroutine[Any, Any, Revocation | Unknown | None]) -> None:
+        self._settle(tie, await pending)
+
+    def _settle(self, tie: "Tie", state: Revocation | Unknown | None) -> None:
+        if isinstance(state, Revocation):
+            tie.end(Refuse(reason=Reason.REVOKED, detail=state.reason, jti=tie.identifiers.jti))
+        elif state is UNKNOWN and self._policy.state == "refuse":
+            tie.end(Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True))
+
+
+@final
+class Tie:
+    """One response and its token."""
+
+    __slots__ = (
+        "_at_boundary",
+        "_begun",
+        "_client",
+        "_exchange",
+        "_guard",
+        "_is_held",
+        "_is_over",
+        "_is_spoken",
+        "_is_stream",
+        "ends",
+        "identifiers",
+    )
+
+    def __init__(
+        self, guard: Guard, client: Connection, exchange: Exchange, identifiers: Identifiers, ends: float
+    ) -> None:
+        self._guard: Final = guard
+        self._client: Final = client
+        self._exchange: Final = exchange
+        self.identifiers: Final = identifiers
+        self.ends: Final = ends
+        self._begun: float | None = None
+        self._is_stream = False
+        self._is_spoken = False
+        self._is_held = False
+        self._is_over = False
+        self._at_boundary = True
+
+    def passed(self, lines: bytes, piece: bytes, *, chunked: bool, now: float) -> None:
+        """Take note of a piece that went to the client and is not the last. May end the response.
+
+        `lines` are the header lines of the response, `chunked` tells that we put its pieces into chunks, `now` is the
+        event loop's time.
+        """
+        if self._begun is None:
+            self._begun = now
+            self._is_stream = _EVENT_STREAM.search(lines) is not None
+            # a last word fits only where chunks are ours to write, and what they hold is plain text
+            self._is_spoken = self._is_stream and chunked and _ENCODED.search(lines) is None
+        if piece and self._is_spoken:
+            self._at_boundary = piece.endswith(_DISPATCHED)
+        if not self._is_held and (self._is_stream or now - self._begun >= LONG):
+            self._is_held = True
+            self._guard.hold(self)
+
+    def over(self) -> None:
+        """The response has ended by itself."""
+        self._is_over = True
+        if self._is_held:
+            self._guard.live.discard(self)
+
+    def end(self, refuse: Refuse) -> None:
+        """End it: with a last event between two of the upstream's, or broken off, so that nobody takes it for whole."""
+        if self._is_over:
+            return
+        self.over()
+        transport = self._client.transport
+        if not self._is_spoken or not self._at_boundary or transport.get_write_buffer_size():
+            self._client.abort()
+            return
+        self._exchange.cancel()
+        transport.write(chunk(parting(refuse)) + b"0\r\n\r\n")
+        self._client.finish(close=True)

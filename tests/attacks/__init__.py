@@ -1,0 +1,1 @@
+"""Attacks from outside, on the running program, with real servers behind it."""

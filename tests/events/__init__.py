@@ -1,0 +1,1 @@
+"""Streams: their bytes, their fan-out, their ends."""
