@@ -292,3 +292,22 @@ def test_registering_and_forgetting_leave_nothing_behind() -> None:
             return len(live._by_key), sum(map(len, live._by_end.values()))  # noqa: SLF001 - leaks show nowhere else
 
         assert done(hub.gate._loop, sizes()) == (0, 0)  # noqa: SLF001 - likewise
+
+
+def test_a_feed_with_a_defect_leaves_no_stream_open_that_nobody_watches() -> None:
+    class Broken:
+        async def changes(self) -> AsyncIterator[str]:
+            yield ""
+            await broken.wait()
+            raise ZeroDivisionError
+
+    broken = asyncio.Event()
+    with streaming(feed=lambda _: Broken()) as hub, hub.reading("public-x") as stream:
+        hub.gate._loop.call_soon_threadsafe(broken.set)  # noqa: SLF001 - the event is the loop's
+        assert [json.loads(data)["reason"] for _, data in stream.rest()] == ["state_unavailable"]
+        hub.gate.turn()
+        (told,) = hub.gate.errors
+        assert isinstance(told["exception"], ZeroDivisionError)
+        hub.gate.errors.clear()
+        with hub.reading("public-x") as refused:
+            assert refused.head.status == 500

@@ -11,6 +11,7 @@ import pytest
 
 from sluicegate import Admit, AsyncGate, Gate
 from sluicegate.adapters.asgi import SluicegateMiddleware
+from sluicegate.adapters.decider import topic_of
 from sluicegate.adapters.wsgi import SluicegateWSGI
 from sluicegate.core.decision import Decision
 from sluicegate.core.topics import topic_id
@@ -107,3 +108,51 @@ def test_the_library_asks_about_the_topic_that_it_is_given(tmp_path: Path) -> No
             assert user(gate.check(HEADERS, topic="news")) == "user123"
             assert user(gate.check(HEADERS, topic="others")) == "user123"
         assert [request.json["topic"] for request in server.received] == [topic_id("news"), topic_id("others")]
+
+
+@pytest.mark.parametrize(
+    ("path", "topic"),
+    [("/events/news", "news"), ("/events/caf%C3%A9", "café"), ("/events/a/b", None), ("/elsewhere/news", None)],
+)
+def test_the_middleware_asks_about_the_topic_that_stands_in_the_path(
+    tmp_path: Path, path: str, topic: str | None
+) -> None:
+    def application(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [])
+        return []
+
+    environ: dict[str, Any] = {"HTTP_AUTHORIZATION": HEADERS["Authorization"], "RAW_URI": path}
+    setup_testing_defaults(environ)
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "headers": [(b"authorization", HEADERS["Authorization"].encode())],
+    }
+
+    async def through_asgi(url: str) -> None:
+        async def awaited(_scope: Any, _receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        async def send(_message: Any) -> None:  # noqa: ANN401 - ASGI's own
+            return None
+
+        async with AsyncGate(state_dir=str(tmp_path / "asgi"), jwt_verifier={"webhook_url": url}) as gate:
+            await SluicegateMiddleware(awaited, gate, topic="/events/{topic}")(scope, receive, send)
+
+    asked = "" if topic is None else topic_id(topic)
+    with endpoint(YES) as server:
+        with Gate(state_dir=str(tmp_path / "wsgi"), jwt_verifier={"webhook_url": server.url}) as gate:
+            SluicegateWSGI(application, gate, topic="/events/{topic}")(environ, lambda *_: lambda _: None)
+        asyncio.run(through_asgi(server.url))
+        assert [request.json["topic"] for request in server.received] == [asked, asked]
+
+
+@pytest.mark.parametrize("pattern", ["/events/*", "events/{topic}", "/{a}/{topic}"])
+def test_a_pattern_without_one_topic_is_refused_at_once(pattern: str) -> None:
+    with pytest.raises(ValueError, match="topic is"):
+        topic_of(pattern)

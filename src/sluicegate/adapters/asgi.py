@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from sluicegate.adapters.decider import Decider, policy_for
+from sluicegate.adapters.decider import Decider, policy_for, topic_of
 from sluicegate.adapters.forwarded import client_address, trusts, without_managed
 from sluicegate.adapters.render import refusal
 from sluicegate.core.decision import Admit, Identity, Refuse
@@ -100,6 +100,9 @@ class SluicegateMiddleware:
     for Unix sockets, whose `X-Forwarded-For` the log believes; leave it empty where the server sets `scope["client"]`
     by that header itself, as uvicorn does for loopback.
 
+    `topic` is the path under which topics are, `/events/{topic}`: what stands there is asked of the webhook. Raises
+    `ValueError` for one without `{topic}`.
+
     A refused WebSocket gets the same response as a refused request where the server can send one (the ASGI extension
     `websocket.http.response`). Elsewhere it is closed before it is accepted, which servers turn into a bare 403;
     accepting first, for the sake of a close code, would be letting it in.
@@ -116,11 +119,13 @@ class SluicegateMiddleware:
         auth: Literal["required", "optional"] | None = None,
         require: Requirement | None = None,
         trusted_proxies: Iterable[str] = (),
+        topic: str = "",
     ) -> None:
         self._app: Final = app
         self._gate: Final = gate
         self._policy: Final = policy_for(gate, auth=auth, require=require)
         self._trusted: Final = trusts(trusted_proxies)
+        self._topic: Final = topic_of(topic)
 
     # A coroutine function, because servers tell ASGI 3 from ASGI 2 by that; it is the only coroutine of our own that
     # a warm decision costs.
@@ -153,14 +158,16 @@ class SluicegateMiddleware:
     def _request(self, scope: Scope, request_id: str) -> Request:
         headers = without_managed(scope["headers"])
         client, raw_path = scope.get("client"), scope.get("raw_path")
+        # as sent: the decoded path may hold line breaks, and logs show this one
+        path = raw_path.partition(b"?")[0].decode("latin-1") if raw_path else quote(scope["path"])
         return Request(
             method=scope.get("method", "GET"),  # a WebSocket begins as a GET (RFC 6455, 4.1)
-            # as sent: the decoded path may hold line breaks, and logs show this one
-            path=raw_path.partition(b"?")[0].decode("latin-1") if raw_path else quote(scope["path"]),
+            path=path,
             query=scope.get("query_string", b""),
             headers=headers,
             client=client_address(client[0] if client else "", headers, self._trusted),
             id=request_id,
+            topic=self._topic(path),
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, final
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from sluicegate.adapters.decider import Decider, policy_for
+from sluicegate.adapters.decider import Decider, policy_for, topic_of
 from sluicegate.adapters.forwarded import client_address, managed, trusts
 from sluicegate.adapters.render import refusal
 from sluicegate.core.decision import Admit, Identity, Refuse
@@ -36,7 +36,7 @@ class SluicegateWSGI:
     is deleted, and none is set. A CORS preflight is passed on without a decision, as anonymous. What the application
     returns goes to the server untouched.
 
-    `auth`, `require` and `trusted_proxies` are as in the ASGI middleware. Under Apache's mod_wsgi set
+    `auth`, `require`, `trusted_proxies` and `topic` are as in the ASGI middleware. Under Apache's mod_wsgi set
     `WSGIPassAuthorization On`, or no `Authorization` header arrives. Raises `TypeError` when called with a gate that
     must await something.
     """
@@ -49,11 +49,13 @@ class SluicegateWSGI:
         auth: Literal["required", "optional"] | None = None,
         require: Requirement | None = None,
         trusted_proxies: Iterable[str] = (),
+        topic: str = "",
     ) -> None:
         self._app: Final = app
         self._gate: Final = gate
         self._policy: Final = policy_for(gate, auth=auth, require=require)
         self._trusted: Final = trusts(trusted_proxies)
+        self._topic: Final = topic_of(topic)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Decide, then pass on or answer."""
@@ -88,13 +90,15 @@ class SluicegateWSGI:
                 del environ[key]
         if environ.get("CONTENT_LENGTH"):
             headers.append((b"content-length", environ["CONTENT_LENGTH"].encode("latin-1")))
+        path = _path(environ)
         return Request(
             method=environ["REQUEST_METHOD"],
-            path=_path(environ),
+            path=path,
             query=environ.get("QUERY_STRING", "").encode("latin-1"),
             headers=headers,
             client=client_address(environ.get("REMOTE_ADDR", ""), headers, self._trusted),
             id=request_id,
+            topic=self._topic(path),
         )
 
 

@@ -184,7 +184,7 @@ class Hub:
         refuse = stream.refused  # it was revoked while the store was asked
         if isinstance(state, Revocation):
             refuse = Refuse(reason=Reason.REVOKED, detail=state.reason, jti=stream.identifiers.jti)
-        elif state is UNKNOWN and self._policy.state == "refuse":
+        elif (state is UNKNOWN and self._policy.state == "refuse") or self.live.is_blind:
             refuse = refuse or Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True)
         if refuse is None:
             self._begin(asked, stream)

@@ -85,6 +85,8 @@ class Live:
         self._due: dict[str, None] = {}
         self._wake: Final = asyncio.Event()
         self._tasks: Final[list[asyncio.Task[None]]] = []
+        self.is_blind = False
+        """A defect has ended the watch: nothing may be opened any more."""
         self.open = 0
         """How many are open."""
         self.ended: Final[Counter[Reason]] = Counter()
@@ -147,6 +149,8 @@ class Live:
         if feed is not None:
             loop = asyncio.get_running_loop()
             self._tasks[:] = [loop.create_task(self._watch(feed)), loop.create_task(self._look())]
+            for task in self._tasks:
+                task.add_done_callback(self._ended_watching)
 
     async def stop(self) -> None:
         """Look after it no more."""
@@ -154,6 +158,15 @@ class Live:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+
+    def _ended_watching(self, task: asyncio.Task[None]) -> None:
+        """A defect has ended the watch: end what nobody looks after any more. A crash is a closed gate."""
+        if task.cancelled() or (defect := task.exception()) is None:
+            return
+        self.is_blind = True
+        task.get_loop().call_exception_handler({"message": "open streams are watched no more", "exception": defect})
+        for opened in self._under(list(self._by_key)):
+            self._end(opened, Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True))
 
     async def _watch(self, feed: RevocationFeed) -> None:
         pause = _FIRST_PAUSE

@@ -63,7 +63,7 @@ class Guard:
     def _settle(self, tie: "Tie", state: Revocation | Unknown | None) -> None:
         if isinstance(state, Revocation):
             tie.end(Refuse(reason=Reason.REVOKED, detail=state.reason, jti=tie.identifiers.jti))
-        elif state is UNKNOWN and self._policy.state == "refuse":
+        elif (state is UNKNOWN and self._policy.state == "refuse") or self.live.is_blind:
             tie.end(Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True))
 
 
