@@ -42,7 +42,8 @@ contracts: setup ## who may import whom
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: bench
-bench: setup ## measure, beside the peers
+bench: ## measure, beside the peers
+	@tools/setup bench
 	$(BIN)/python -m bench $(ARGS)
 
 .PHONY: docs
