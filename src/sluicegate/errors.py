@@ -8,7 +8,7 @@
     ├── InvalidSelector        a value that names no token: empty, too long, control characters
     ├── StateUnavailable       the revocation store did not answer in time, or at all
     ├── FetchFailed            a URL that the gate itself asks, webhook or key set, gave no whole answer
-    └── UpstreamError          the service behind the gateway failed; the gateway says 502 or 504
+    └── UpstreamError          the service behind the gateway cannot be connected to; the gateway says 502
 
 A refused request is not an error: it is a `Refuse`, a value. Errors of libraries are translated into
 one of these where they arise, once. What is not in this tree is a defect and propagates: a crash is a
@@ -104,13 +104,14 @@ class FetchFailed(SluicegateError):  # noqa: N818 - says what happened
 
 
 class UpstreamError(SluicegateError):
-    """The upstream failed before a response began.
+    """The upstream could not be connected to, so nothing was sent to it.
 
-    `timed_out` tells 504 from 502 (RFC 9110, 15.6.3 and 15.6.5).
+    `cause`: no "connection", or a "tls" handshake or certificate that failed. The message names it in our words or the
+    system's.
     """
 
     code = "upstream"
 
-    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+    def __init__(self, message: str, *, cause: Literal["connection", "tls"] = "connection") -> None:
         super().__init__(message)
-        self.timed_out = timed_out
+        self.cause = cause

@@ -17,6 +17,7 @@ from sluicegate.adapters.forwarded import trusts
 from sluicegate.core.policy import Policy, Requirement
 from sluicegate.core.webhook import Webhook
 from sluicegate.errors import SettingsError
+from sluicegate.ports import Instrument
 from sluicegate.server.gateway import Gateway
 from sluicegate.server.health import Health
 from sluicegate.server.hub import Hub, Pace
@@ -49,7 +50,7 @@ def serve(settings: Settings, *, log_form: compose.LogForm = "auto", ready: Call
     instrument = compose.events_to_log()
     assembly = compose.assemble(settings, asynchronous=True, observer=observer, instrument=instrument)
     try:
-        uvloop.run(_serve(assembly, ready))
+        uvloop.run(_serve(assembly, instrument, ready))
     finally:
         assembly.close()
 
@@ -69,15 +70,15 @@ def routes_of(settings: Settings, policy: Policy) -> tuple[Route, ...]:
     return tuple(routes)
 
 
-async def _serve(assembly: compose.Assembly, ready: Callable[[], None] | None) -> None:
+async def _serve(assembly: compose.Assembly, instrument: Instrument, ready: Callable[[], None] | None) -> None:
     settings = assembly.settings
     stopping = _stopping()
     fetching = asyncio.ensure_future(assembly.keep_keys())
     engine = assembly.engine
     live = Live(engine.answer, engine.policy, clock=time.time)
     hub = _hub(assembly, live)
-    gateway = _gateway(assembly, hub, Guard(live, engine.answer, engine.policy))
-    health = _health(assembly, hub)
+    gateway = _gateway(assembly, hub, Guard(live, engine.answer, engine.policy), instrument)
+    health = _health(assembly, gateway, hub)
     live.start(assembly.feed)
     try:
         address = await _listening(settings, "http", gateway.start)
@@ -157,13 +158,14 @@ def _hub(assembly: compose.Assembly, live: Live) -> Hub | None:
     return Hub(broker, live, answer=engine.answer, policy=engine.policy, pace=pace)
 
 
-def _gateway(assembly: compose.Assembly, hub: Hub | None, guard: Guard) -> Gateway:
+def _gateway(assembly: compose.Assembly, hub: Hub | None, guard: Guard, instrument: Instrument) -> Gateway:
     settings = assembly.settings
     http = settings.http
     return Gateway(
         engine=assembly.engine,
         hub=hub,
         guard=guard,
+        instrument=instrument,
         routes=routes_of(settings, assembly.engine.policy),
         limits=Limits(
             connections=http.max_connections,
@@ -172,6 +174,11 @@ def _gateway(assembly: compose.Assembly, hub: Hub | None, guard: Guard) -> Gatew
             fields=http.max_headers,
             body=http.max_body_size,
             idle=http.connection_timeout_sec,
+            connect_time=http.upstream_connect_timeout_ms / 1000,
+            response_time=http.upstream_response_timeout_sec,
+            read_time=http.upstream_read_timeout_sec,
+            upstream_idle=http.upstream_keepalive_sec,
+            upstream_spare=http.upstream_keepalive_connections,
         ),
         trusted=trusts(http.trusted_proxies),
         cors_allowed_origins=http.cors_allowed_origins,
@@ -179,7 +186,7 @@ def _gateway(assembly: compose.Assembly, hub: Hub | None, guard: Guard) -> Gatew
     )
 
 
-def _health(assembly: compose.Assembly, hub: Hub | None) -> Health:
+def _health(assembly: compose.Assembly, gateway: Gateway, hub: Hub | None) -> Health:
     settings, inspected = assembly.settings, assembly.inspected
     fixed = {
         "version": version("sluicegate"),
@@ -192,10 +199,14 @@ def _health(assembly: compose.Assembly, hub: Hub | None) -> Health:
         state = None if inspected is None else inspected.inspect()
         breaker = assembly.verifier.breaker if isinstance(assembly.verifier, Webhook) else None
         keys = [published.report(time.time()) for published in assembly.published]
-        is_well = (state is None or state.reachable) and breaker in {None, "closed"} and all(it.keys for it in keys)
+        upstreams = gateway.upstreams
+        are_well = all(it.keys for it in keys) and all(it["out_since"] is None for it in upstreams)
+        is_well = (state is None or state.reachable) and breaker in {None, "closed"} and are_well
         asked: dict[str, Any] = {} if breaker is None else {"webhook": {"breaker": breaker}}
         if hub is not None:
             asked["events"] = hub.report()
+        if upstreams:
+            asked["upstreams"] = upstreams
         if keys:
             asked["keys"] = [structs.asdict(it) for it in keys]
         return {
@@ -221,8 +232,8 @@ def _action(route: configured.Route, settings: Settings, policy: Policy) -> Acti
             topics=settings.events.publish,
         )
         return Events(policy.with_route(auth="required", requirement=requirement))
-    (upstream,) = route.upstream  # settings answer more than one with a fault
-    return Proxy(Upstream(upstream.host, upstream.port, upstream.path), route.header_up)
+    upstream, *others = (Upstream(one.host, one.port, one.path) for one in route.upstream)
+    return Proxy(upstream, route.header_up, tuple(others))
 
 
 def _askers(settings: Settings) -> Callable[[str], bool]:

@@ -1,35 +1,16 @@
 """Requests and responses passed through: the same content on both sides, framed anew, whatever its form."""
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 
 from sluicegate.server.limits import Limits
 from sluicegate.server.routes import Proxy, Upstream
 from tests.server.gate import BEARER, TOKEN, Running, route, running
-from tests.server.upstream import OK, Listening, Peer, upstream
+from tests.server.upstream import OK, Listening, Peer
 from tests.wire import Wire, connected, request
 
 CHUNKED = ("Transfer-Encoding", "chunked")
-
-
-@pytest.fixture
-def behind() -> Iterator[Listening]:
-    with upstream() as listening:
-        yield listening
-
-
-@pytest.fixture
-def gate(behind: Listening) -> Iterator[Running]:
-    with running(route("/*", behind.proxy)) as gate:
-        yield gate
-
-
-@pytest.fixture
-def wire(gate: Running) -> Iterator[Wire]:
-    with connected(gate.address) as wire:
-        yield wire
 
 
 def test_a_body_with_a_length_arrives_with_it(wire: Wire, behind: Listening) -> None:

@@ -1,35 +1,15 @@
 """Connections to an upstream: used again while they are good, never in doubt; and what a client hears of accidents."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from sluicegate.server.limits import Limits
 from sluicegate.server.routes import Proxy, Upstream
 from tests.server.gate import BEARER, Running, route, running
-from tests.server.upstream import OK, Listening, Peer, upstream
+from tests.server.upstream import OK, Listening, Peer
 from tests.servers.ports import reserved_port
 from tests.wire import BadResponse, Wire, connected, exchange, request
 
 SOON = 0.2
-
-
-@pytest.fixture
-def behind() -> Iterator[Listening]:
-    with upstream() as listening:
-        yield listening
-
-
-@pytest.fixture
-def gate(behind: Listening) -> Iterator[Running]:
-    with running(route("/*", behind.proxy)) as gate:
-        yield gate
-
-
-@pytest.fixture
-def wire(gate: Running) -> Iterator[Wire]:
-    with connected(gate.address) as wire:
-        yield wire
 
 
 def test_one_connection_carries_the_requests_of_many_clients(gate: Running, behind: Listening) -> None:
@@ -131,7 +111,9 @@ def test_it_is_tried_again_once_and_no_more(wire: Wire, behind: Listening) -> No
 
 
 @pytest.mark.parametrize(
-    ("method", "body"), [("POST", b""), ("PATCH", b""), ("PUT", b"hello"), ("POST", b"hello")], ids=str
+    ("method", "body"),
+    [("POST", b""), ("PATCH", b""), ("POST", b"hello"), ("PUT", b"x" * 65_537)],
+    ids=["POST", "PATCH", "POST with a body", "PUT with a long body"],
 )
 def test_what_might_have_been_done_is_not_done_twice(wire: Wire, behind: Listening, method: str, body: bytes) -> None:
     wire.send(request("/a", BEARER))
@@ -144,6 +126,29 @@ def test_what_might_have_been_done_is_not_done_twice(wire: Wire, behind: Listeni
     peer.close()
     assert wire.receive().status == 502
     assert behind.is_untouched()
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_a_short_body_is_sent_again_whole_where_twice_is_as_once(wire: Wire, behind: Listening, framing: str) -> None:
+    wire.send(request("/a", BEARER))
+    stale = behind.accept()
+    stale.serve()
+    wire.receive()
+    if framing == "length":
+        wire.send(request("/b", BEARER, ("Content-Length", "6"), method="PUT") + b"abc")
+        stale.request()
+        assert stale.body(3) == b"abc"
+    else:
+        wire.send(request("/b", BEARER, ("Transfer-Encoding", "chunked"), method="PUT") + b"3\r\nabc\r\n")
+        stale.request()
+        assert stale.body(8) == b"3\r\nabc\r\n"
+    stale.close()
+    fresh = behind.accept()
+    fresh.request()
+    wire.send(b"def" if framing == "length" else b"3\r\ndef\r\n0\r\n\r\n")
+    assert (fresh.body(6) if framing == "length" else fresh.chunked()) == b"abcdef"
+    fresh.send()
+    assert wire.receive().body == b"ok"
 
 
 def test_a_new_connection_that_dies_is_no_reason_to_try_again(wire: Wire, behind: Listening) -> None:

@@ -66,6 +66,11 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
         '["10.0.0.1/8"]',
         "inside a network",
     ),
+    ("http", "upstream_connect_timeout_ms", 5000, "250", 250, "0", _RANGE),
+    ("http", "upstream_response_timeout_sec", 60, "600", 600, '"60s"', _NUMBER),
+    ("http", "upstream_read_timeout_sec", 300, "30", 30, "0", _RANGE),
+    ("http", "upstream_keepalive_sec", 4, "60", 60, "-1", _RANGE),
+    ("http", "upstream_keepalive_connections", 256, "0", 0, "-1", _RANGE),
     ("http.tls", "cert_file", None, '"a.pem"', Path("/etc/gate/a.pem"), "1", _TEXT),
     ("http.tls", "key_file", None, '"/b.pem"', Path("/b.pem"), "1", _TEXT),
     (

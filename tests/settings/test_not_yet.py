@@ -18,7 +18,6 @@ ASKED = {
         KEY + 'redis_addr = "h:1"\n[events]\nsubscribe = ["a"]\n[[route]]\npath = "/e/{topic}"\nevents = true\n',
         "[stateful_jwt] redis_addr",
     ),
-    "upstreams": (ROUTE + 'upstream = ["http://a", "http://b"]\n', "[[route]] #1 upstream"),
     "https": (ROUTE + 'upstream = "https://a"\n', "[[route]] #1 upstream"),
     "strip_token": (ROUTE + 'upstream = "http://a"\nstrip_token = true\n', "[[route]] #1 strip_token"),
 }

@@ -8,7 +8,17 @@ from typing import Any, Final, final
 from msgspec import structs
 
 from sluicegate.backends.observe import event as write
-from sluicegate.core.events import Attempted, BreakerChanged, Event, Joined, Limited, Looked, Refreshed
+from sluicegate.core.events import (
+    Attempted,
+    BreakerChanged,
+    Event,
+    Joined,
+    Limited,
+    Looked,
+    Refreshed,
+    UpstreamAnswered,
+    UpstreamFailed,
+)
 
 AGAIN_AFTER: Final = 1.0
 """Seconds between two lines that say the same: what fails a thousand times a second must not fill the disk too."""
@@ -43,6 +53,11 @@ class LogInstrument:
                 write(level, f"{service}: its keys were fetched", **_fields(event))
                 for warning in warnings:
                     write(logging.WARNING, f"{service}: {warning}")
+
+            case UpstreamFailed(service=service, cause=cause, detail=detail, out=out):
+                self._trouble((service, cause, detail, str(out)), "an upstream failed", event)
+            case UpstreamAnswered():
+                write(logging.INFO, "an upstream answers again", **_fields(event))
 
     def _trouble(self, kind: tuple[str, ...], message: str, event: Event) -> None:
         now = self._clock()

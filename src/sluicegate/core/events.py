@@ -1,4 +1,4 @@
-"""What happens on the way to a verdict, for whoever watches: frozen, and without a token, whole or part.
+"""What happens on the way to a verdict and to an upstream, for whoever watches: frozen, and never with a token.
 
 Decisions are told apart from these, in `ports.Record`: there is one for each request, while one call of a webhook may
 serve a thousand requests, and a refresh of keys none.
@@ -70,4 +70,28 @@ class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
-Event = Looked | Joined | Attempted | Limited | BreakerChanged | Refreshed
+Cause = Literal["connection", "tls", "closed", "malformed", "timeout"]
+"""Why a service behind the gateway failed: no connection, no trust, closed before the end, nonsense, silence."""
+
+
+class UpstreamFailed(msgspec.Struct, frozen=True, kw_only=True):
+    """A service behind the gateway failed a request.
+
+    `out`: from here on requests go elsewhere where they can. `detail` is of our own words and the system's; `request`
+    is the id of the request, empty where it was none.
+    """
+
+    service: str
+    cause: Cause
+    detail: str
+    request: str
+    out: bool
+
+
+class UpstreamAnswered(msgspec.Struct, frozen=True):
+    """A service behind the gateway that was out answers again."""
+
+    service: str
+
+
+Event = UpstreamFailed | UpstreamAnswered | Looked | Joined | Attempted | Limited | BreakerChanged | Refreshed

@@ -1,6 +1,6 @@
 """What a route does with a request that may pass: pass it on, say something, or tell another proxy that it may."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from sluicegate.adapters.forward_auth import answer
@@ -8,6 +8,7 @@ from sluicegate.adapters.forwarded import upstream_headers
 from sluicegate.adapters.render import Response, fold, header_value, identity_headers, template
 from sluicegate.core.decision import Admit, Identity
 from sluicegate.core.request import Request
+from sluicegate.server.balance import Balance
 from sluicegate.server.cors import Cors
 from sluicegate.server.head import CHUNKED, Head
 from sluicegate.server.protocol import Connection
@@ -76,14 +77,15 @@ class Passing:
     def __init__(
         self,
         proxy: Proxy,
-        pool: Pool,
+        pools: Sequence[Pool],
         cors: Cors,
         *,
         telling: frozenset[bytes] = frozenset(),
         guard: Guard | None = None,
     ) -> None:
         self._guard: Final = guard
-        self._pool: Final = pool
+        self._pool: Final = pools[0]
+        self._balance: Final = Balance(pools) if len(pools) > 1 else None
         self._cors: Final = cors
         self._host: Final = proxy.upstream.authority
         self._set: Final = [(name.encode(), template(value)) for name, value in proxy.header_up]
@@ -104,10 +106,12 @@ class Passing:
         if head.method == "OPTIONS" and not _may_go_on(head.block.by_name):
             connection.respond(empty(204, request_id=request.id), more=self._cors.lines(head))
             return
+        balance = self._balance
         exchange = ProxyExchange(
             connection,
             head,
-            pool=self._pool,
+            pool=self._pool if balance is None else balance.choose() or self._pool,
+            balance=balance,
             lines=self._lines(connection, head, self._ours(decision)),
             request_id=request.id,
             cors=self._cors.lines(head),

@@ -10,6 +10,7 @@ from sluicegate.core.decision import Admit, Decision, Reason, Refuse
 from sluicegate.core.policy import Policy
 from sluicegate.core.request import Request, is_preflight
 from sluicegate.engine import Engine, new_id
+from sluicegate.ports import Instrument
 from sluicegate.server.actions import Action, Passing, Saying, Telling
 from sluicegate.server.cors import Cors
 from sluicegate.server.head import Head
@@ -50,7 +51,8 @@ class Gateway:
 
     `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed; `rate` bounds what one address may
     ask; `cors_allowed_origins` are the pages that may read answers; `hub` serves event routes; `guard` ends
-    what an upstream streams when its token ends. All of it lives on one event loop.
+    what an upstream streams when its token ends; `instrument` is told what upstreams fail at. All of it lives on one
+    event loop.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Gateway:
         rate: Rate | None = None,
         hub: Hub | None = None,
         guard: Guard | None = None,
+        instrument: Instrument | None = None,
     ) -> None:
         self._begin: Final = engine.begin
         self._trusted: Final = trusted
@@ -71,6 +74,7 @@ class Gateway:
         self._rate: Final = rate
         self._hub: Final = hub
         self._guard: Final = guard
+        self._instrument: Final = instrument
         self._listener: Final = Listener(self._answer, limits or Limits(), trusted=trusted)
         self._pools: Final[dict[Upstream, Pool]] = {}
         self._table: Final = Table(
@@ -83,6 +87,11 @@ class Gateway:
         )
         self._places: Final = [self._compiled(route) for route in routes]
         self._listener.on_sweep(self._sweep)
+
+    @property
+    def upstreams(self) -> list[dict[str, Any]]:
+        """How each upstream is: what it has under way, and since when, and why, it is left alone or has failed."""
+        return [pool.report() for pool in self._pools.values()]
 
     @property
     def connections(self) -> int:
@@ -107,13 +116,9 @@ class Gateway:
     def _compiled(self, route: Route) -> _Place:
         match route.action:
             case Proxy() as proxy:
-                pool = self._pools.get(proxy.upstream)
-                if pool is None:
-                    pool = self._pools[proxy.upstream] = Pool(
-                        proxy.upstream, self._listener.limits, self._listener.clock
-                    )
+                pools = [self._pool(upstream) for upstream in proxy.upstreams]
                 return _Place(
-                    Passing(proxy, pool, self._cors, telling=self._telling, guard=self._guard), route.policy, None
+                    Passing(proxy, pools, self._cors, telling=self._telling, guard=self._guard), route.policy, None
                 )
             case Respond() as respond:
                 return _Place(Saying(respond, self._cors), route.policy, None)
@@ -127,6 +132,14 @@ class Gateway:
                 return _Place(Renewing(self._required_hub(), self._cors), route.policy, None)
             case _ as never:
                 assert_never(never)
+
+    def _pool(self, upstream: Upstream) -> Pool:
+        """Return the connections to an upstream, which all routes to it share."""
+        pool = self._pools.get(upstream)
+        if pool is None:
+            listener = self._listener
+            pool = self._pools[upstream] = Pool(upstream, listener.limits, listener.clock, instrument=self._instrument)
+        return pool
 
     def _required_hub(self) -> Hub:
         if self._hub is None:

@@ -24,7 +24,9 @@ class Limits:
     """What is held of a body while nobody takes it; past it, reading stops."""
 
     idle: float = 300
-    """Between requests, and on a response that is under way and silent."""
+    """Between requests."""
+    read_time: float = 300
+    """Between two pieces of an upstream's response: it is broken off."""
     head_time: float = 10
     """From the first byte of a head to its last, however they trickle: 408."""
     body_time: float = 30
@@ -48,6 +50,8 @@ class Limits:
     sent into a connection that is just being closed cannot be sent again."""
     upstream_spare: int = 256
     """Unused connections kept to one upstream."""
+    upstream_pause: float = 1
+    """How long one of several upstreams is left alone when it has failed; longer if it goes on failing."""
 
     @property
     def head(self) -> int:
@@ -60,8 +64,9 @@ class Limits:
     @property
     def shortest(self) -> float:
         """The shortest of the times, to which the sweep's step is fitted."""
-        times = (self.idle, self.head_time, self.body_time, self.decision_time, self.connect_time, self.response_time)
-        return min(*times, self.write_time, self.linger_time, self.half_closed_time, self.upstream_idle)
+        client = (self.idle, self.head_time, self.body_time, self.write_time, self.linger_time, self.half_closed_time)
+        upstream = (self.connect_time, self.response_time, self.read_time, self.upstream_idle, self.upstream_pause)
+        return min(*client, self.decision_time, *upstream)
 
 
 @final

@@ -1,15 +1,17 @@
 """One exchange between a client and an upstream: protocol to protocol, streamed both ways, nothing held whole."""
 
-import asyncio
 from typing import TYPE_CHECKING, Final, final
 
-from sluicegate.errors import UpstreamError
+from sluicegate.core.events import Cause
+from sluicegate.server.balance import Balance
 from sluicegate.server.body import Body, UntilClose
 from sluicegate.server.head import CHUNKED, Head
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.protocol import Connection
 from sluicegate.server.reply import Reply, ReplyReader
 from sluicegate.server.respond import connection_line, problem
+from sluicegate.server.search import Search
+from sluicegate.server.sending import Sending
 from sluicegate.server.upstream import Link, Pool
 
 if TYPE_CHECKING:
@@ -30,33 +32,26 @@ class ProxyExchange:
     """
 
     __slots__ = (
-        "_answered",
-        "_body",
-        "_client",
-        "_cors",
-        "_head",
-        "_id",
-        "_id_line",
-        "_interim",
-        "_last",
-        "_link",
-        "_pool",
-        "_reader",
-        "_rechunked",
-        "_reply",
-        "_request",
-        "_task",
-        "_uploaded",
-        "ready",
-        "tie",
-    )
+        "_answered", "_balance", "_body", "_client", "_cors", "_head", "_id", "_id_line", "_interim", "_last",
+        "_link", "_pool", "_reader", "_rechunked", "_reply", "_request", "_search", "_sending", "_uploaded",
+        "ready", "tie",
+    )  # fmt: skip
 
     def __init__(
-        self, client: Connection, head: Head, *, pool: Pool, lines: bytes, request_id: str, cors: bytes
+        self,
+        client: Connection,
+        head: Head,
+        *,
+        pool: Pool,
+        balance: Balance | None,
+        lines: bytes,
+        request_id: str,
+        cors: bytes,
     ) -> None:
         self._client: Final = client
         self._head: Final = head
-        self._pool: Final = pool
+        self._pool = pool
+        self._balance: Final = balance
         self._id: Final = request_id
         self._id_line: Final = b"X-Request-ID: %b\r\n" % request_id.encode()
         self._cors: Final = cors
@@ -64,7 +59,7 @@ class ProxyExchange:
         self._request: Final = b"".join((start, lines, self._id_line, b"\r\n"))
         self._reader: Final = ReplyReader()
         self._link: Link | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._search: Search | None = None
         self._reply: Reply | None = None
         self._body: Body | None = None
         self._rechunked = False
@@ -72,32 +67,32 @@ class ProxyExchange:
         self._answered = False
         self._interim = 0
         self._uploaded = False
+        self._sending: Sending | None = None
         self.ready = False
         self.tie: Tie | None = None
 
     def start(self) -> None:
         """Send the request, on a connection that is there or on a new one."""
         self._client.begin(self)
+        length = self._head.block.length
+        if length:
+            self._sending = Sending(chunked=length == CHUNKED, again=self._head.method in _IDEMPOTENT)
         link = self._pool.take()
         if link is None:
-            self._connect()
+            self._searching().connect()
         else:
             self._send(link)
 
     # the way up
 
-    def _connect(self) -> None:
-        self._client.extend(self._pool.limits.connect_time)
-        self._task = asyncio.get_running_loop().create_task(self._connected())
+    def _searching(self) -> Search:
+        if self._search is None:
+            self._search = Search(self, self._client, self._pool, self._balance, request=self._id)
+        return self._search
 
-    async def _connected(self) -> None:
-        try:
-            link = await self._pool.open()
-        except UpstreamError:
-            self._task = None
-            self._fail(502, "The upstream does not accept connections")
-            return
-        self._task = None
+    def found(self, pool: Pool, link: Link) -> None:
+        """Send the request on a connection that was looked for."""
+        self._pool = pool
         self._send(link)
 
     def _send(self, link: Link) -> None:
@@ -106,27 +101,23 @@ class ProxyExchange:
         link.transport.write(self._request)
         self._client.extend(self._pool.limits.response_time)
         self.ready = True
-        if self._head.block.length:
+        if self._sending is not None:
+            self._sending.repeat(link)
             self._client.offer_body(self)
         else:
             self._uploaded = True
 
     def body(self, data: bytes) -> None:
-        """Pass a piece of the body on, as a chunk where its length is not known."""
-        link = self._link
-        if link is None:
-            return
-        if self._head.block.length == CHUNKED:
-            link.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
-        else:
-            link.transport.write(data)
+        """Pass a piece of the body on."""
+        if self._link is not None and self._sending is not None:
+            self._sending.piece(self._link, data)
 
     def body_end(self) -> None:
         """Say that the body is whole. From here on the upstream is awaited."""
         self._uploaded = True
         if self._link is not None:
-            if self._head.block.length == CHUNKED:
-                self._link.transport.write(b"0\r\n\r\n")
+            if self._sending is not None:
+                self._sending.end(self._link)
             if not self._answered:
                 self._client.extend(self._pool.limits.response_time)
 
@@ -140,8 +131,9 @@ class ProxyExchange:
         """Pass on what the upstream sends."""
         try:
             self._receive(data)
-        except Malformed:
-            self._fail(502, "The upstream's response cannot be read")
+        except Malformed as malformed:
+            self._blame("malformed", str(malformed))
+            self.fail(502, "The upstream's response cannot be read")
 
     def _receive(self, data: bytes) -> None:
         out = b""
@@ -154,6 +146,8 @@ class ProxyExchange:
             if reply is None:
                 return
             data = self._reader.rest
+            if self._pool.outage is not None:
+                self._pool.answered()
             self._reply = reply
             self._body = reply.body
             out = self._reply_head(reply)
@@ -181,7 +175,7 @@ class ProxyExchange:
         if body.done:
             self._finish(clean=not body.rest)
             return
-        self._client.extend(self._pool.limits.idle)
+        self._client.extend(self._pool.limits.read_time)
         if self.tie is not None and self._reply is not None:
             self.tie.passed(self._reply.lines, piece, chunked=self._rechunked, now=self._pool.clock.now)
 
@@ -201,16 +195,8 @@ class ProxyExchange:
         if reply.body is not None and not reply.body.sized:
             self._rechunked = head.block.http11
             self._last = self._last or not head.block.http11  # HTTP/1.0: the body ends where the connection does
-        lines = [reply.lines]
-        if self._rechunked:
-            lines.append(b"Transfer-Encoding: chunked\r\n")
-        if self._cors and b"access-control-allow-origin" not in reply.fields:
-            lines.append(self._cors)
-        if b"date" not in reply.fields:
-            lines.append(self._pool.clock.date)
-        lines.append(connection_line(http11=head.block.http11, last=self._last))
-        lines.append(self._id_line)
-        return b"".join(lines)
+        lines = reply.for_client(chunked=self._rechunked, cors=self._cors, date=self._pool.clock.date)
+        return b"".join((*lines, connection_line(http11=head.block.http11, last=self._last), self._id_line))
 
     def _finish(self, *, clean: bool) -> None:
         """The response is whole. Keep the connection only if both sides of the exchange are."""
@@ -238,18 +224,29 @@ class ProxyExchange:
             if self._rechunked:
                 self._client.transport.write(b"0\r\n\r\n")
             self._over()
-        elif link is not None and self._may_retry(link):
-            # once, and on a new connection: whatever closed this one may have closed them all
-            self._connect()
-        else:
-            self._fail(502, "The upstream closed the connection before it answered")
+            return
+        if link is not None and self._may_retry():
+            # once on a new connection, for whatever closed this one may have closed them all; then elsewhere
+            if link.used:
+                self._searching().connect()
+                return
+            self._blame("closed", "it closed the connection before it answered")
+            if self._searching().goes_elsewhere():
+                return
+        elif link is not None and not link.used:
+            self._blame("closed", "it broke off its answer" if self._answered else "it closed the connection")
+        self.fail(502, "The upstream closed the connection before it answered")
 
-    def _may_retry(self, link: Link) -> bool:
+    def _may_retry(self) -> bool:
+        """Tell whether the request may be sent again: nothing was answered, and twice is as once (RFC 9110, 9.2.2)."""
         silent = not self._answered and not self._interim and not self._reader.begun
-        harmless = self._head.method in _IDEMPOTENT and self._head.block.length == 0
-        return link.used and silent and harmless
+        return silent and self._head.method in _IDEMPOTENT and (self._sending is None or self._sending.is_kept)
 
-    def _fail(self, status: int, message: str) -> None:
+    def _blame(self, cause: Cause, detail: str) -> None:
+        self._pool.failed(cause, detail, request=self._id)
+
+    def fail(self, status: int, message: str) -> None:
+        """Answer for the upstream, or break off an answer that has begun."""
         self._drop()
         if self._answered:
             self._client.abort()
@@ -261,12 +258,15 @@ class ProxyExchange:
     def late(self) -> None:
         """Something took too long; find out who is to blame."""
         link = self._link
+        if self._search is not None and self._search.late():
+            return
         if not self._answered and link is not None and not self._uploaded and not link.choked:
             self._drop()
             answer = problem(408, "timeout", "The request did not come in time", request_id=self._id)
             self._client.respond(answer, more=self._cors, close=True)
         else:
-            self._fail(504, "The upstream did not answer in time")
+            self._blame("timeout", "it did not answer in time")
+            self.fail(504, "The upstream did not answer in time")
 
     def cancel(self) -> bool:
         """Give up; tell whether the response had begun."""
@@ -288,9 +288,8 @@ class ProxyExchange:
         self.ready = False
         if self.tie is not None:
             self.tie.over()
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
+        if self._search is not None:
+            self._search.cancel()
         link, self._link = self._link, None
         if link is not None:
             link.close()

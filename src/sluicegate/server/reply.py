@@ -48,6 +48,17 @@ class Reply(msgspec.Struct):
     persistent: bool
     """The upstream keeps the connection open."""
 
+    def for_client(self, *, chunked: bool, cors: bytes, date: bytes) -> list[bytes]:
+        """Return its lines as the client gets them, with ours where the upstream's say nothing."""
+        lines = [self.lines]
+        if chunked:
+            lines.append(b"Transfer-Encoding: chunked\r\n")
+        if cors and b"access-control-allow-origin" not in self.fields:
+            lines.append(cors)
+        if b"date" not in self.fields:
+            lines.append(date)
+        return lines
+
 
 @final
 class ReplyReader:

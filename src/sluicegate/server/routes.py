@@ -1,8 +1,10 @@
 """Which route a path takes, and what is done there. Compiled once; the first that matches counts."""
 
 import re
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final, Literal, final
 
 from sluicegate.core.placeholders import PLACEHOLDER
@@ -15,12 +17,28 @@ _SEGMENT: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 
 @final
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """How TLS is spoken to an upstream: `name` is what its certificate must name, and what it is asked for (SNI)."""
+
+    context: ssl.SSLContext
+    name: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Upstream:
-    """The service behind a route: a host and a TCP port, or the `path` of a Unix socket."""
+    """A service behind a route: a host and a TCP port, or the `path` of a Unix socket."""
 
     host: str = ""
     port: int = 0
     path: str = ""
+    tls: Tls | None = None
+
+    def __str__(self) -> str:
+        """Return the form that the operator writes."""
+        if self.path:
+            return f"unix:{self.path}"
+        return f"{'http' if self.tls is None else 'https'}://{self.authority.decode()}"
 
     @property
     def authority(self) -> bytes:
@@ -28,14 +46,37 @@ class Upstream:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}".encode() if host else b"localhost"
 
+    @property
+    def place(self) -> tuple[str, int, str]:
+        """Where it is, however it is spoken to."""
+        return self.host, self.port, self.path
+
+    @property
+    def is_address(self) -> bool:
+        """Tell whether the host needs no resolving."""
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return False
+        return True
+
 
 @final
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Pass the request on. `header_up`: names, and values that may hold `{http.auth.user.…}`."""
+    """Pass the request on to `upstream`, or to one of `others`, which serve the same.
+
+    `header_up`: names, and values that may hold `{http.auth.user.…}`.
+    """
 
     upstream: Upstream
     header_up: tuple[tuple[str, str], ...] = ()
+    others: tuple[Upstream, ...] = ()
+
+    @property
+    def upstreams(self) -> tuple[Upstream, ...]:
+        """All of them."""
+        return (self.upstream, *self.others)
 
     @property
     def telling(self) -> Iterator[str]:
@@ -182,16 +223,14 @@ def _expression(place: int, path: str) -> bytes:
 
 
 def is_weaker(routes: Sequence[Route]) -> Callable[[int, int], bool]:
-    """Tell, for two places, whether the first leads to the upstream of the second and asks for less, or for other."""
+    """Tell, for two places, whether the first leads to an upstream of the second and asks for less, or for other."""
 
     def weaker(later: int, earlier: int) -> bool:
         mine, theirs = routes[later], routes[earlier]
         if not (isinstance(mine.action, Proxy) and isinstance(theirs.action, Proxy)):
             return False
-        return (
-            mine.action.upstream == theirs.action.upstream
-            and theirs.policy is not None
-            and mine.policy != theirs.policy
-        )
+        places = {upstream.place for upstream in mine.action.upstreams}
+        shared = any(upstream.place in places for upstream in theirs.action.upstreams)
+        return shared and theirs.policy is not None and mine.policy != theirs.policy
 
     return weaker

@@ -1,10 +1,14 @@
 """Connections to one upstream: opened when needed, kept while fresh, thrown away when in doubt."""
 
 import asyncio
-from typing import Final, Protocol, cast, final
+import time
+from typing import Any, Final, Protocol, cast, final
 
-from sluicegate.errors import UpstreamError
+from sluicegate.core.events import Cause, UpstreamAnswered, UpstreamFailed
+from sluicegate.ports import Instrument
+from sluicegate.server.dial import dial
 from sluicegate.server.limits import Limits
+from sluicegate.server.outage import Outage
 from sluicegate.server.routes import Upstream
 from sluicegate.server.shared import Clock
 
@@ -94,12 +98,23 @@ class Link(asyncio.Protocol):
 class Pool:
     """The connections to one upstream, on one event loop. The freshest is used first, so that the others can age."""
 
-    def __init__(self, upstream: Upstream, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, upstream: Upstream, limits: Limits, clock: Clock, *, instrument: Instrument | None = None
+    ) -> None:
         self.upstream: Final = upstream
         self.limits: Final = limits
         self.clock: Final = clock
+        self._instrument: Final = instrument
         self.links: Final[set[Link]] = set()
         self._idle: list[Link] = []
+        self._opening = 0
+        self.outage: Outage | None = None
+        """What it has failed at since it last answered."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests it has, or is about to get."""
+        return len(self.links) - len(self._idle) + self._opening
 
     def take(self) -> Link | None:
         """Return an unused open connection."""
@@ -122,16 +137,38 @@ class Pool:
 
     async def open(self) -> Link:
         """Open a connection. Raises `UpstreamError`. The caller bounds the time, by cancelling."""
-        loop = asyncio.get_running_loop()
-        upstream = self.upstream
+        self._opening += 1
         try:
-            if upstream.path:
-                _, link = await loop.create_unix_connection(lambda: Link(self), upstream.path)
-            else:
-                _, link = await loop.create_connection(lambda: Link(self), upstream.host, upstream.port)
-        except OSError as error:
-            raise UpstreamError("the upstream does not accept connections") from error
-        return link
+            return await dial(self.upstream, lambda: Link(self))
+        finally:
+            self._opening -= 1
+
+    def failed(self, cause: Cause, detail: str, *, request: str) -> None:
+        """Take note that it failed a request with this id."""
+        if self.outage is None:
+            self.outage = Outage(pause=self.limits.upstream_pause, since=time.time())
+        out = self.outage.failed(cause, self.clock.now)
+        if self._instrument is not None:
+            named = UpstreamFailed(service=str(self.upstream), cause=cause, detail=detail, request=request, out=out)
+            self._instrument.noted(named)
+
+    def answered(self) -> None:
+        """Take note that it has answered a request, after it had failed some."""
+        outage, self.outage = self.outage, None
+        if outage is not None and outage.is_out and self._instrument is not None:
+            self._instrument.noted(UpstreamAnswered(str(self.upstream)))
+
+    def report(self) -> dict[str, Any]:
+        """Say how it is, as JSON."""
+        outage = self.outage
+        failing = {} if outage is None else {"failing_since": outage.since, "cause": outage.cause}
+        return {
+            "name": str(self.upstream),
+            "in_flight": self.in_flight,
+            "spare": len(self._idle),
+            "out_since": outage.since if outage is not None and outage.is_out else None,
+            **failing,
+        }
 
     def forget(self, link: Link) -> None:
         """Drop a connection that has ended."""

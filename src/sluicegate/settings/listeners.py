@@ -68,6 +68,21 @@ class Http(BaseModel):
     trusted_proxies: Annotated[tuple[TrustedNetwork, ...], Several('["10.0.0.0/8", "127.0.0.1"]')] = key(
         [], "Networks whose `X-Forwarded-*` headers are believed; from anybody else they are deleted."
     )
+    upstream_connect_timeout_ms: Annotated[int, whole(1, 600_000)] = key(
+        5000, "Milliseconds to connect to an upstream, TLS included; past it another is tried, or the answer is 504."
+    )
+    upstream_response_timeout_sec: Annotated[int, whole(1)] = key(
+        60, "Seconds from the end of a request to the head of the upstream's response; past it, the answer is 504."
+    )
+    upstream_read_timeout_sec: Annotated[int, whole(1)] = key(
+        300, "Seconds between two pieces of an upstream's response; past it, the response is broken off."
+    )
+    upstream_keepalive_sec: Annotated[int, whole(1)] = key(
+        4, "Seconds that an unused connection to an upstream is kept; less than the upstream itself keeps it."
+    )
+    upstream_keepalive_connections: Annotated[int, whole(0)] = key(
+        256, "Unused connections that are kept to each upstream."
+    )
     tls: ListenerTls = table(ListenerTls, "The listener's certificate.")
 
 

@@ -73,11 +73,6 @@ NOT_YET: Final = (
         "take the line out for the embedded store, and run one gateway",
     ),
     NotYet(
-        "more than one upstream",
-        _routes("upstream", lambda route: len(route.upstream) > 1),
-        "name one, or a balancer behind the gateway",
-    ),
-    NotYet(
         "an upstream over https",
         _routes("upstream", lambda route: any(upstream.scheme == "https" for upstream in route.upstream)),
         "name the service over http:// on this machine or network",

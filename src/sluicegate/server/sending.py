@@ -1,0 +1,53 @@
+"""The body of a request on its way up: framed for the upstream, and kept while it is short and may be sent again."""
+
+from collections.abc import Sequence
+from typing import Final, final
+
+from sluicegate.server.upstream import Link
+
+_MOST_KEPT: Final = 65_536
+
+
+@final
+class Sending:
+    """The body of one request. Where its length is not known it goes up in chunks of our own.
+
+    `again`: what was sent is kept, up to 64 KiB, to be repeated on another connection.
+    """
+
+    __slots__ = ("_chunked", "_kept", "_size")
+
+    def __init__(self, *, chunked: bool, again: bool) -> None:
+        self._chunked: Final = chunked
+        self._kept: list[bytes] | None = [] if again else None
+        self._size = 0
+
+    @property
+    def is_kept(self) -> bool:
+        """Tell whether all that was sent can be sent again."""
+        return self._kept is not None
+
+    def piece(self, link: Link, data: bytes) -> None:
+        """Send a piece."""
+        if self._kept is not None:
+            self._kept.append(data)
+            self._size += len(data)
+            if self._size > _MOST_KEPT:
+                self._kept = None
+        self._write(link, data)
+
+    def end(self, link: Link, trailers: Sequence[bytes] = ()) -> None:
+        """Say that it was whole; `trailers` are field lines without their ends."""
+        if self._chunked:
+            link.transport.write(b"".join((b"0\r\n", *[b"%b\r\n" % line for line in trailers], b"\r\n")))
+
+    def repeat(self, link: Link) -> None:
+        """Send again what was sent so far."""
+        for data in self._kept or ():
+            self._write(link, data)
+
+    def _write(self, link: Link, data: bytes) -> None:
+        if self._chunked:
+            link.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+        else:
+            link.transport.write(data)
