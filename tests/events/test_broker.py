@@ -1,7 +1,6 @@
 """Fan-out: in order, once each, bounded, and nobody waits for anybody."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,8 +30,8 @@ class Page:
         if self.takes <= 0 and self.subscription is not None:
             self.subscription.pause()
 
-    def writer(self) -> Callable[[bytes], None]:
-        return self.write
+    def writer(self) -> "Page":
+        return self
 
     def overflow(self) -> None:
         self.is_cut = True

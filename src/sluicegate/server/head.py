@@ -116,8 +116,9 @@ class RequestReader:
         self._limits: Final = limits
         # a head no longer than this breaks no limit in bytes, so one comparison stands for three
         self._small: Final = min(limits.request_line, limits.field, limits.head)
-        self._fields = Fields()
-        self._parser = HttpRequestParser(self._fields)
+        # only while a head is being read: idle connections are many, and a parser is 800 bytes
+        self._fields: Fields | None = None
+        self._parser: HttpRequestParser | None = None
         self._last: Head | None = None
         self._held = b""
         self._fed = 0
@@ -171,12 +172,12 @@ class RequestReader:
             self._check_sizes(data[:end])
         line_end = data.find(b"\r\n")
         start = self._start or _start_line(data[:line_end])
-        fields = self._fields
-        self._feed(data[self._fed : end])
+        fields = self._feed(data[self._fed : end])
         if not fields.complete:
             raise Malformed(400, "syntax", "A head ends before it is complete")
         pairs = fields.pairs
-        fields.pairs, fields.complete = [], False
+        # the next head is for another parser: this one may wait for a body, or for nothing more at all
+        self._fields = self._parser = None
         self._held, self._fed, self._start = b"", 0, None
         self.rest = data[end:]
         method, target, http11 = start
@@ -197,20 +198,22 @@ class RequestReader:
         block = Block(raw, http11, host, pairs, by_name)
         if not (http11 and _FRAMING.isdisjoint(by_name)):
             _frame(block, self._limits)
-            if block.length or not block.persistent or b"upgrade" in by_name:
-                # llhttp now waits for the body, or for nothing more at all; the next head is for another one
-                self._parser = HttpRequestParser(self._fields)
         if target.authority is not None:
             _take_authority(block, target.authority)
         return block
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> Fields:
+        fields, parser = self._fields, self._parser
+        if fields is None or parser is None:
+            fields = self._fields = Fields()
+            parser = self._parser = HttpRequestParser(fields)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except HttpParserUpgrade:
-            return  # at the empty line of a head that asks to upgrade, which is complete all the same
+            pass  # at the empty line of a head that asks to upgrade, which is complete all the same
         except HttpParserError:
             raise Malformed(400, "syntax", "A head is not HTTP/1.1") from None
+        return fields
 
     def _wait(self, data: bytes) -> None:
         """Hold what came, and refuse at once what no continuation could mend."""
@@ -227,9 +230,9 @@ class RequestReader:
             self._start = _start_line(data[:line_end])
         elif len(data) - data.rfind(b"\r\n") > self._limits.field or len(data) > self._limits.head:
             self._check_sizes(data)
-        self._feed(data[self._fed :])
+        fields = self._feed(data[self._fed :])
         self._fed = len(data)
-        if len(self._fields.pairs) > self._limits.fields:
+        if len(fields.pairs) > self._limits.fields:
             raise _too_many()
 
     def _check_sizes(self, data: bytes) -> None:

@@ -17,7 +17,6 @@ from sluicegate.core.flow import Answer, Question
 from sluicegate.core.policy import Policy
 from sluicegate.core.request import Request
 from sluicegate.core.revocation import Revocation
-from sluicegate.core.topics import canonical
 from sluicegate.drive import begin
 from sluicegate.ports import EventId
 from sluicegate.server.head import Block, Head
@@ -61,11 +60,12 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Asked(msgspec.Struct, frozen=True):
-    """A request for a stream, and what its answer will carry: `cors` lines, and the `date` line."""
+    """A request for a stream of a topic, and what its answer will carry: `cors` lines, and the `date` line."""
 
     connection: Connection
     head: Head
     request: Request
+    topic: str
     cors: bytes
     date: bytes
 
@@ -153,10 +153,9 @@ class Hub:
     # streams
 
     def open(self, asked: Asked, decision: Admit | None) -> None:
-        """Open a stream for a request that may read its topic. Raises `InvalidTopic`."""
-        topic = canonical(asked.request.topic or "")
+        """Open a stream for a request that may read its topic."""
         self._count += 1
-        stream = EventStream(self, asked.connection, topic, self._count, wrapped=asked.head.block.http11)
+        stream = EventStream(self, asked.connection, self._count, wrapped=asked.head.block.http11)
         if decision is None or decision.identity is None or decision.identifiers is None:
             self._begin(asked, stream)
             return
@@ -211,7 +210,7 @@ class Hub:
         connection.transport.write(b"".join((lines, framing, asked.date, b"\r\n")))
         stream.write(chunk(retry(self.pace.retry_ms)))
         connection.extend(self.pace.idle)
-        stream.subscription = self.broker.subscribe(stream, topic=stream.topic, after=after)
+        stream.subscription = self.broker.subscribe(stream, topic=asked.topic, after=after)
         stream.subscription.resume()
 
     # stream ids, for those who hand in a fresh token

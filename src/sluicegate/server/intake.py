@@ -137,6 +137,10 @@ class Intake:
             self._transport.resume_reading()
 
 
+NOTHING: Final = Intake(asyncio.Transport(), Limits())
+"""What comes in by a bare socket, from which nothing is read: one for all of them."""
+
+
 @final
 class Upload:
     """A body on its way in: handed on as it comes, held while nobody takes it yet."""

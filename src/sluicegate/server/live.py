@@ -79,8 +79,9 @@ class Live:
         self._policy: Final = policy
         self._clock: Final = clock
         self._silent_for: Final = silent_for
-        self._by_key: Final[dict[str, Opened | set[Opened]]] = {}
-        self._by_end: Final[dict[int, set[Opened]]] = {}
+        # dictionaries without values, for sets of thousands take twice the memory
+        self._by_key: Final[dict[str, Opened | dict[Opened, None]]] = {}
+        self._by_end: Final[dict[int, dict[Opened, None]]] = {}
         self._ends: Final[list[int]] = []
         self._due: dict[str, None] = {}
         self._wake: Final = asyncio.Event()
@@ -99,17 +100,17 @@ class Live:
         for key in opened.identifiers.question.keys:
             there = index.get(key)
             if there is None:
-                index[key] = opened  # most keys have one: a set would take more memory than all else together
-            elif isinstance(there, set):
-                there.add(opened)
+                index[key] = opened  # most keys have one: a dictionary would take more memory than all else together
+            elif isinstance(there, dict):
+                there[opened] = None
             else:
-                index[key] = {there, opened}
+                index[key] = {there: None, opened: None}
         if opened.ends != float("inf"):
             bucket = _bucket(opened.ends)
             if bucket not in self._by_end:
-                self._by_end[bucket] = set()
+                self._by_end[bucket] = {}
                 heapq.heappush(self._ends, bucket)
-            self._by_end[bucket].add(opened)
+            self._by_end[bucket][opened] = None
 
     def discard(self, opened: Opened) -> None:
         """Forget it: it has ended. Told twice, it does nothing."""
@@ -119,14 +120,14 @@ class Live:
             if there is opened:
                 del index[key]
                 known = True
-            elif isinstance(there, set) and opened in there:
-                there.discard(opened)
+            elif isinstance(there, dict) and opened in there:
+                del there[opened]
                 known = True
                 if not there:
                     del index[key]
         self.open -= known
         if opened.ends != float("inf"):
-            self._by_end.get(_bucket(opened.ends), set()).discard(opened)
+            self._by_end.get(_bucket(opened.ends), {}).pop(opened, None)
 
     def changed(self, key: str) -> None:
         """Take note that this key may have come to stand; what it may end is looked at next. Empty: any may have."""
@@ -224,8 +225,8 @@ class Live:
         found: dict[Opened, None] = {}
         for key in keys:
             there = self._by_key.get(key)
-            if isinstance(there, set):
-                found.update(dict.fromkeys(there))
+            if isinstance(there, dict):
+                found.update(there)
             elif there is not None:
                 found[there] = None
         return list(found)

@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, shared: Shared) -> None:
         self._shared: Final = shared
-        self._reader: Final = RequestReader(shared.limits)
+        self._reader: RequestReader | None = None  # only from a request on, and no longer than it is of use
         self._intake: Intake
         self.transport: asyncio.Transport
         self.peer: Peer
@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
         self._intake = Intake(self.transport, shared.limits)
         self.peer = shared.peer(self.transport)
         crowd = len(shared.connections) - shared.limits.connections
-        shared.connections.add(self)
+        shared.connections[self] = None
         self.extend(shared.limits.idle)
         if crowd >= _MOST_TURNED_AWAY:
             self.transport.abort()
@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         """Forget the client, and give up what was done for it."""
         shared = self._shared
-        shared.connections.discard(self)
+        shared.connections.pop(self, None)
         self._ending = True
         self._give_up()
         self._head = self._intake.upload = None
@@ -128,9 +128,10 @@ class Connection(asyncio.Protocol):
     def _serve(self, data: bytes) -> None:
         """Read requests and have them answered, until one is in flight or no more have come."""
         self._looping = True
+        reader = self._reader = self._reader or RequestReader(self._shared.limits)
         try:
-            while data and (head := self._reader.read(data)) is not None:
-                data = self._reader.rest
+            while data and (head := reader.read(data)) is not None:
+                data = reader.rest
                 self._head = head
                 if head.block.length:
                     # what has come of the body is read before anybody acts on the head: of a request whose framing
@@ -148,7 +149,7 @@ class Connection(asyncio.Protocol):
             return
         self._looping = False
         # the deadline of a head is set once: one byte a second does not move it
-        if self._reader.begun and not self._arriving:
+        if reader.begun and not self._arriving:
             self._arriving = True
             self.extend(self._shared.limits.head_time)
 
@@ -184,9 +185,11 @@ class Connection(asyncio.Protocol):
         self._exchange = exchange
 
     def settle(self, head: Head) -> None:
-        """A long answer has begun: keep no more of its request than this."""
-        self._reader.forget()
+        """A long answer begins: keep no more of its request than this, and no more of its client than it takes."""
+        self._reader = None
         self._head = head
+        if not self._half_closed and not self._intake.held:
+            self.transport, self._intake = self._shared.bare(self.transport, self, self._intake)
 
     def wait(self, decision: Coroutine[Any, Any, None]) -> None:
         """Let a coroutine go on with the request in flight; it is cancelled when the client leaves."""
@@ -299,8 +302,8 @@ class Connection(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """End what is late; let go of what is no use to a client that has gone quiet."""
         if now < self._deadline and now < self._stalled:
-            if self._head is None and self._deadline - now < self._shared.limits.idle - _REMEMBERED:
-                self._reader.forget()
+            is_quiet = self._head is None and self._deadline - now < self._shared.limits.idle - _REMEMBERED
+            self._reader = None if is_quiet and not self._arriving else self._reader
             return
         if self._ending:
             self.transport.abort()

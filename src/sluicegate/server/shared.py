@@ -9,6 +9,8 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Final, final
 
 from sluicegate.adapters.forwarded import client_address
+from sluicegate.server.bare import BareSockets
+from sluicegate.server.intake import NOTHING, Intake
 from sluicegate.server.limits import Limits
 
 if TYPE_CHECKING:
@@ -56,17 +58,27 @@ class Peer:
 class Shared:
     """Shared by the connections of one listener; never between event loops."""
 
-    __slots__ = ("answer", "clock", "connections", "draining", "gone", "limits", "trusted")
+    __slots__ = ("answer", "clock", "connections", "draining", "gone", "limits", "sockets", "trusted")
 
     def __init__(self, answer: Answerer, limits: Limits, trusted: Callable[[str], bool]) -> None:
         self.answer: Final = answer
         self.limits: Final = limits
         self.trusted: Final = trusted
         self.clock: Final = Clock()
-        self.connections: Final[set[Connection]] = set()
+        self.connections: Final[dict[Connection, None]] = {}  # a set of so many takes twice the memory
+        self.sockets: BareSockets | None = None
         self.draining = False
         self.gone: Callable[[], None] | None = None
         """Called when the last connection has gone."""
+
+    def bare(
+        self, transport: asyncio.Transport, protocol: asyncio.Protocol, intake: Intake
+    ) -> tuple[asyncio.Transport, Intake]:
+        """Return what a long answer is written to, and what comes in meanwhile: a bare socket where one can be had."""
+        if self.sockets is None:
+            self.sockets = BareSockets(asyncio.get_running_loop())
+        bare = self.sockets.take(transport, protocol)
+        return (transport, intake) if bare is transport else (bare, NOTHING)
 
     def peer(self, transport: asyncio.Transport) -> Peer:
         """Return who is at the other end."""

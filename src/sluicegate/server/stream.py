@@ -1,6 +1,5 @@
 """One event stream to one client: small, because there are many."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 from sluicegate.adapters.render import refusal
@@ -10,7 +9,7 @@ from sluicegate.server.protocol import Connection
 from sluicegate.sse.event import chunk, encode, unwrapped
 
 if TYPE_CHECKING:
-    from sluicegate.sse.subscription import Subscription
+    from sluicegate.sse.subscription import Subscription, Writer
 
 KEEPALIVE: Final = chunk(b": keepalive\n\n")
 _LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -54,14 +53,12 @@ class EventStream:
         "ready",
         "refused",
         "subscription",
-        "topic",
         "wrapped",
     )
 
-    def __init__(self, home: Home, client: Connection, topic: str, number: int, *, wrapped: bool) -> None:
+    def __init__(self, home: Home, client: Connection, number: int, *, wrapped: bool) -> None:
         self._home: Final = home
         self._client: Final = client
-        self.topic: Final = topic
         self.number: Final = number
         self.wrapped: Final = wrapped
         self.ready = True
@@ -71,6 +68,11 @@ class EventStream:
         self.subscription: Subscription | None = None
         self.refused: Refuse | None = None
         """Why it must not begin."""
+
+    @property
+    def topic(self) -> str | None:
+        """What it is read from; None before it begins, and when it has ended."""
+        return None if self.subscription is None else self.subscription.topic
 
     # as something that a token opened
 
@@ -105,9 +107,9 @@ class EventStream:
         if not transport.is_closing():
             transport.write(wrapped if self.wrapped else unwrapped(wrapped))
 
-    def writer(self) -> Callable[[bytes], None]:
+    def writer(self) -> "Writer":
         """Return what takes an event: the connection itself, wherever it can."""
-        return self._client.transport.write if self.wrapped else self.write
+        return self._client.transport if self.wrapped else self
 
     def overflow(self) -> None:
         """Be cut off: the client does not keep up."""

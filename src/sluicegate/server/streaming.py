@@ -40,7 +40,7 @@ class Streaming:
                 answer = problem(400, "body", "A stream is asked for without a body", request_id=request.id)
                 connection.respond(answer, more=cors, close=True)
                 return
-            self._hub.open(Asked(connection, head, request, cors, self._clock.date), decision)
+            self._hub.open(Asked(connection, head, request, topic, cors, self._clock.date), decision)
         elif head.method == "POST":
             PublishExchange(connection, head, self._hub.broker, topic, request_id=request.id, cors=cors).start(
                 self._hub.pace.largest

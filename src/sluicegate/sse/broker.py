@@ -12,7 +12,7 @@ import msgspec
 from sluicegate.ports import EventId, EventLog
 from sluicegate.sse.event import chunk, encode
 from sluicegate.sse.history import BEGINNING, Event, History, following, written
-from sluicegate.sse.subscription import Counts, Sink, Subscription, Terms
+from sluicegate.sse.subscription import Counts, Sink, Subscription, Terms, Writer
 
 _TOPIC_OVERHEAD: Final = 2048
 
@@ -30,7 +30,7 @@ class Topic:
         self.history: Final = History(terms.history, terms.ttl, since=since)
         self.forgotten = since
         """Up to where the log has been told that events are lost."""
-        self.flowing: Final[dict[Subscription, Callable[[bytes], None]]] = {}
+        self.flowing: Final[dict[Subscription, Writer]] = {}
         """Readers in step, each with what takes its bytes: one call an event and reader."""
         self.behind: Final[set[Subscription]] = set()
 
@@ -44,15 +44,15 @@ class Topic:
         # copies: a reader that cannot take it leaves `flowing` while this goes on
         behind = list(self.behind)
         wrapped = event.wrapped
-        for write in list(self.flowing.values()):
+        for reader in list(self.flowing.values()):
             try:
-                write(wrapped)
+                reader.write(wrapped)
             except RuntimeError:
                 # uvloop's, for a connection that has just broken: its reader leaves before the loop turns again, and
                 # nobody else may be disturbed by it meanwhile
                 continue
-        for reader in behind:
-            reader.hold(event)
+        for slow in behind:
+            slow.hold(event)
 
 
 class Published(msgspec.Struct, frozen=True):

@@ -6,7 +6,6 @@ place in the topic's history.
 """
 
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
 
 import msgspec
@@ -30,15 +29,19 @@ anybody else wait for it.
 _BATCH: Final = 64
 
 
-class Sink(Protocol):
-    """Where a reader's bytes go."""
+class Writer(Protocol):
+    """What takes one event, wrapped as a chunk. May pause the subscription from inside."""
 
-    def write(self, wrapped: bytes) -> None:
-        """Take one event, wrapped as a chunk. May pause the subscription from inside."""
+    def write(self, wrapped: bytes, /) -> None:
+        """Take it."""
         ...
 
-    def writer(self) -> Callable[[bytes], None]:
-        """Return what takes one event, as directly as can be: it is called once for each event and reader."""
+
+class Sink(Writer, Protocol):
+    """Where a reader's bytes go."""
+
+    def writer(self) -> Writer:
+        """Return what takes events as directly as can be: it is called once for each event and reader."""
         ...
 
     def overflow(self) -> None:
@@ -96,6 +99,11 @@ class Subscription:
         self._queue: deque[Event | _Gap] | None = None
         self._queued = 0
         self._paused = False
+
+    @property
+    def topic(self) -> str:
+        """What it reads."""
+        return self._topic.name
 
     @property
     def is_paused(self) -> bool:
