@@ -150,7 +150,9 @@ def assemble(
     """
     keys = keyrings_of(settings)
     policy = policy_of(settings)
-    store, state, inspected, feed, closers = stores_of(settings, asynchronous=asynchronous, clock=clock)
+    store, state, inspected, feed, closers = stores_of(
+        settings, asynchronous=asynchronous, clock=clock, instrument=instrument
+    )
     closing = list(closers)
     ports: dict[str, Any] = {"observer": observer, "instrument": instrument, "clock": clock}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, assert_never
 
 from sluicegate.errors import SettingsError
-from sluicegate.ports import Inspectable, Ledger, RevocationFeed, StateStore
+from sluicegate.ports import Inspectable, Instrument, Ledger, RevocationFeed, StateStore
 from sluicegate.settings import Settings
 from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisCluster, RedisSentinel, RedisServer, RedisSocket
 
@@ -39,7 +39,9 @@ class Stores(NamedTuple):
     closers: tuple[Callable[[], None], ...] = ()
 
 
-def stores_of(settings: Settings, *, asynchronous: bool, clock: Callable[[], float]) -> Stores:
+def stores_of(
+    settings: Settings, *, asynchronous: bool, clock: Callable[[], float], instrument: Instrument | None = None
+) -> Stores:
     """Make the store. Nothing is connected or read until the first question.
 
     Raises `SettingsError` for a certificate that cannot be used.
@@ -54,7 +56,7 @@ def stores_of(settings: Settings, *, asynchronous: bool, clock: Callable[[], flo
             embedded = SqliteStore(settings.state_dir, clock=clock)
             return Stores(embedded, embedded, embedded, _feed(embedded) if asynchronous else None, (embedded.close,))
         case RedisServer() | RedisSocket():
-            return _redis(settings, where, asynchronous=asynchronous)
+            return _redis(settings, where, asynchronous=asynchronous, instrument=instrument)
         case (
             RedisSentinel() | RedisCluster()
         ):  # `not_yet` says so first; said again, so that no gate is without its store
@@ -84,9 +86,11 @@ def _feed(store: "SqliteStore") -> RevocationFeed:
     return PolledFeed(store, store.watch())
 
 
-def _redis(settings: Settings, where: RedisServer | RedisSocket, *, asynchronous: bool) -> Stores:
-    from sluicegate.backends.changes import AskingFeed
+def _redis(
+    settings: Settings, where: RedisServer | RedisSocket, *, asynchronous: bool, instrument: Instrument | None
+) -> Stores:
     from sluicegate.backends.redis import AsyncRedisStore, RedisStore
+    from sluicegate.backends.tracking import TrackingFeed, Watched
 
     tokens = settings.stateful_jwt
     try:
@@ -99,7 +103,14 @@ def _redis(settings: Settings, where: RedisServer | RedisSocket, *, asynchronous
     if not asynchronous:
         return Stores(store, store, store, None, (store.close,))
     asked = AsyncRedisStore(address, timeout=tokens.timeout, durable_replicas=tokens.durable_replicas, probe=probe)
-    return Stores(store, asked, asked, AskingFeed(), (asked.close, store.close))
+    feed = TrackingFeed(
+        address,
+        prefixes=(tokens.blacklist_prefix, tokens.selector_prefix),
+        probe=probe,
+        silence=tokens.staleness,
+        instrument=instrument,
+    )
+    return Stores(store, asked, Watched(asked, feed), feed, (asked.close, store.close))
 
 
 def _address(settings: Settings, where: RedisServer | RedisSocket) -> "Address":

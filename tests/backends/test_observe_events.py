@@ -8,7 +8,7 @@ import pytest
 
 from sluicegate.backends.observe import LOGGER, configure
 from sluicegate.backends.observe_events import LogInstrument
-from sluicegate.core.events import Attempted, BreakerChanged, Event, Joined, Limited, Looked, Refreshed
+from sluicegate.core.events import Attempted, BreakerChanged, Event, Joined, Limited, Listening, Looked, Refreshed
 
 
 class Log:
@@ -91,3 +91,11 @@ def test_ever_new_causes_do_not_fill_the_memory(log: Log) -> None:
     assert len(log.note(*(failed(f"cause {number}") for number in range(2000)))) == 2000
     assert len(log.note(failed("cause 1999"))) == 0
     assert len(log.note(failed("cause 0"))) == 1  # it was forgotten, within the same second
+
+
+def test_a_service_that_tells_no_more_is_said_with_what_happens_instead_and_when_it_tells_again(log: Log) -> None:
+    (line,) = log.note(Listening(service="redis", what="revocations", is_on=False, detail="hung up; asked instead"))
+    assert line.startswith("warning redis: does not tell of revocations")
+    assert 'detail="hung up; asked instead"' in line
+    (line,) = log.note(Listening(service="redis", what="revocations", is_on=True))
+    assert line.startswith("info    redis: tells of revocations")

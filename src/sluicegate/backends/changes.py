@@ -15,7 +15,6 @@ from sluicegate.ports import StateStore
 EVERY: Final = 0.005
 """Seconds between two looks."""
 
-ASK_EVERY: Final = 0.25
 _MOST_NOTED: Final = 10_000
 
 
@@ -39,20 +38,6 @@ class Changes:
             return self._noted.popleft()
         except IndexError:
             return None
-
-
-@final
-class AskingFeed:
-    """A `RevocationFeed` for a store that cannot tell: has everything asked about, every so many seconds."""
-
-    def __init__(self, every: float = ASK_EVERY) -> None:
-        self._every: Final = every
-
-    async def changes(self) -> AsyncIterator[str]:
-        """Iterate for ever over the empty key, which is any."""
-        while True:
-            yield ""
-            await asyncio.sleep(self._every)
 
 
 @final

@@ -14,6 +14,7 @@ from sluicegate.core.events import (
     Event,
     Joined,
     Limited,
+    Listening,
     Looked,
     Refreshed,
     UpstreamAnswered,
@@ -46,6 +47,10 @@ class LogInstrument:
             case BreakerChanged(service=service, state=state):
                 level = logging.WARNING if state == "open" else logging.INFO
                 write(level, f"{service}: the breaker is {state.replace('_', ' ')}", **_fields(event))
+            case Listening(service=service, what=what, is_on=False, detail=detail):
+                self._trouble((service, what, detail), f"{service}: does not tell of {what}", event)
+            case Listening(service=service, what=what):
+                write(logging.INFO, f"{service}: tells of {what}", **_fields(event))
             case Refreshed(service=service, outcome="failed", detail=detail):
                 self._trouble((service, "refresh", detail), f"{service}: its keys could not be fetched", event)
             case Refreshed(service=service, outcome=outcome, warnings=warnings):
@@ -72,7 +77,7 @@ class LogInstrument:
 
 
 def _fields(event: Event) -> dict[str, Any]:
-    skipped = {"warnings"}
+    skipped = {"warnings", "what", "is_on"}
     fields = {name: value for name, value in structs.asdict(event).items() if name not in skipped and value != ""}
     if "took" in fields:
         fields["took_ms"] = round(fields.pop("took") * 1000, 3)

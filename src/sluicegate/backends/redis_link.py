@@ -1,14 +1,13 @@
 """One event loop's way to one Redis or Valkey: connects when asked, and again when the connection ends."""
 
 import asyncio
-import socket
 import time
 from collections.abc import Collection
 from contextvars import Context
 from typing import Final, final
 
+from sluicegate.backends.redis_dial import connect
 from sluicegate.backends.redis_outage import CONNECT_WITHIN, Outage
-from sluicegate.backends.redis_socket import Place, prepared
 from sluicegate.backends.redis_stream import Asking, Question, Stream
 from sluicegate.backends.redis_wire import Wire
 from sluicegate.core.flow import Hits
@@ -131,44 +130,14 @@ class Link:
                 self._wait(question)
 
     async def _connected(self, deadline: float) -> Stream:
-        tls = self._wire.address.tls
-        name = None if tls is None else self._wire.address.certificate_name
-        plain = await self._dialled(deadline)
         stream = Stream(self._asking, self._ended)
         try:
-            await self.loop.create_connection(lambda: stream, sock=plain, ssl=tls, server_hostname=name)
+            await connect(self._wire.address, lambda: stream, deadline=deadline)
             await stream.greeted
         except BaseException:
             stream.drop(self._closed())
-            plain.close()
             raise
         return stream
-
-    async def _dialled(self, deadline: float) -> socket.socket:
-        address = self._wire.address
-        if address.path:
-            return await self._dial_one(socket.AF_UNIX, address.path)
-        places = await self.loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        for number, (family, *_, place) in enumerate(places, start=1):
-            # each address gets its share of what is left: one that swallows packets must not hide the next
-            share = (deadline - time.monotonic()) / (len(places) - number + 1)
-            try:
-                async with asyncio.timeout(share):
-                    return await self._dial_one(family, place)
-            except OSError:
-                if number == len(places):
-                    raise
-        raise ConnectionError(f"{address.host} has no address")
-
-    async def _dial_one(self, family: int, place: Place) -> socket.socket:
-        made = prepared(family)
-        made.setblocking(False)  # noqa: FBT003 - its name in the standard library
-        try:
-            await self.loop.sock_connect(made, place)
-        except BaseException:
-            made.close()
-            raise
-        return made
 
     def _refuse(self, question: Question, why: str) -> None:
         self._asking.fail((question,), self._wire.failure(why))

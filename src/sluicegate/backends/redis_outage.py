@@ -53,3 +53,20 @@ class Outage:
     def is_resting(self, now: float) -> bool:
         """Tell whether it is too early, by `time.monotonic`, to dial again."""
         return now < self._rests_until
+
+
+@final
+class Pauses:
+    """How long to wait before the next attempt: longer each time, and never in step with other processes."""
+
+    def __init__(self) -> None:
+        self._next = FIRST_PAUSE
+
+    def next(self) -> float:
+        """Return the seconds to wait now."""
+        pause, self._next = self._next, min(2 * self._next, LONGEST_PAUSE)
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - guards no secret
+
+    def reset(self) -> None:
+        """An attempt has succeeded."""
+        self._next = FIRST_PAUSE

@@ -1,8 +1,8 @@
 """What is said to one Redis or Valkey, and how its answers are read. No socket, clock or thread: bytes in, bytes out.
 
-RESP2 as Redis 6 and newer speak it on a connection that never said HELLO. Requests are packed and replies parsed by
-hiredis; what a reply means is decided here, and whatever is no plain answer means `StateUnavailable`: an error, a
-redirection (MOVED, ASK) or a reply of the wrong type is never "not revoked".
+RESP2 as Redis 6 and newer speak it on a connection that never said HELLO; RESP3 where something is pushed. Requests are
+packed and replies parsed by hiredis; what a reply means is decided here, and whatever is no plain answer means
+`StateUnavailable`: an error, a redirection (MOVED, ASK) or a reply of the wrong type is never "not revoked".
 """
 
 import os
@@ -27,6 +27,8 @@ MAX_VALUE_BYTES: Final = 65_536
 
 SCALARS: Final = b"+-:$"
 ARRAYS: Final = b"+-:$*"
+RESP3: Final = b"+-:$*>%~_#,("
+"""What begins a reply, or a push, on a connection that said HELLO 3."""
 
 _MORE: Final = object()
 _QUOTED: Final = 160

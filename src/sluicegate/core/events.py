@@ -94,4 +94,18 @@ class UpstreamAnswered(msgspec.Struct, frozen=True):
     service: str
 
 
-Event = UpstreamFailed | UpstreamAnswered | Looked | Joined | Attempted | Limited | BreakerChanged | Refreshed
+class Listening(msgspec.Struct, frozen=True, kw_only=True):
+    """A service that tells by itself what happens there is listened to from now on, or is not.
+
+    `what` it tells; `detail` says why it does not, and what happens instead.
+    """
+
+    service: str
+    what: str
+    is_on: bool
+    detail: str = ""
+
+
+Event = (
+    UpstreamFailed | UpstreamAnswered | Looked | Joined | Attempted | Limited | BreakerChanged | Refreshed | Listening
+)

@@ -73,7 +73,9 @@ class StatefulJwt(BaseModel):
         "strict", "Ask Redis at every decision, or keep a filter that Redis itself keeps up to date."
     )
     staleness: Annotated[float, duration("1ms", "1m", example="250ms")] = key(
-        "250ms", "How old the tracked filter may be before every decision asks Redis again."
+        "250ms",
+        "How long Redis may be silent before it counts as lost: then open streams are asked about again and again, and "
+        "a tracked filter does not answer any more.",
     )
     fail_snapshot: Annotated[float, duration("0s", "1d", example="30s")] = key(
         "0s", "How long the last known state may answer while the store is out of reach."
