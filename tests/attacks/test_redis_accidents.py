@@ -156,7 +156,7 @@ def test_a_flushed_redis_revokes_nothing_and_answers_on(shaken: Scene) -> None:
     assert redis is not None
     redis.cli("SET", "BLACKLIST:key:flushed", "security")
     token = shaken.mint(jti="flushed")
-    assert verdict(shaken, token) == (401, "revoked")
+    until(shaken, token, (401, "revoked"))  # the connections of the accident before may still be on their way back
     redis.cli("FLUSHALL")
     assert verdict(shaken, token) == (200, "")
     redis.cli("SET", "BLACKLIST:key:revoked", "security")

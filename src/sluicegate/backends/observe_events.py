@@ -47,22 +47,31 @@ class LogInstrument:
             case BreakerChanged(service=service, state=state):
                 level = logging.WARNING if state == "open" else logging.INFO
                 write(level, f"{service}: the breaker is {state.replace('_', ' ')}", **_fields(event))
-            case Listening(service=service, what=what, is_on=False, detail=detail):
-                self._trouble((service, what, detail), f"{service}: does not tell of {what}", event)
-            case Listening(service=service, what=what):
-                write(logging.INFO, f"{service}: tells of {what}", **_fields(event))
-            case Refreshed(service=service, outcome="failed", detail=detail):
-                self._trouble((service, "refresh", detail), f"{service}: its keys could not be fetched", event)
-            case Refreshed(service=service, outcome=outcome, warnings=warnings):
-                level = logging.DEBUG if outcome == "unchanged" else logging.INFO
-                write(level, f"{service}: its keys were fetched", **_fields(event))
-                for warning in warnings:
-                    write(logging.WARNING, f"{service}: {warning}")
-
+            case Listening():
+                self._listening(event)
+            case Refreshed():
+                self._refreshed(event)
             case UpstreamFailed(service=service, cause=cause, detail=detail, out=out):
                 self._trouble((service, cause, detail, str(out)), "an upstream failed", event)
             case UpstreamAnswered():
                 write(logging.INFO, "an upstream answers again", **_fields(event))
+
+    def _listening(self, event: Listening) -> None:
+        service, what = event.service, event.what
+        if event.is_on:
+            write(logging.INFO, f"{service}: tells of {what}", **_fields(event))
+        else:
+            self._trouble((service, what, event.detail), f"{service}: does not tell of {what}", event)
+
+    def _refreshed(self, event: Refreshed) -> None:
+        service = event.service
+        if event.outcome == "failed":
+            self._trouble((service, "refresh", event.detail), f"{service}: its keys could not be fetched", event)
+            return
+        level = logging.DEBUG if event.outcome == "unchanged" else logging.INFO
+        write(level, f"{service}: its keys were fetched", **_fields(event))
+        for warning in event.warnings:
+            write(logging.WARNING, f"{service}: {warning}")
 
     def _trouble(self, kind: tuple[str, ...], message: str, event: Event) -> None:
         now = self._clock()
