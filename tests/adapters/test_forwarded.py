@@ -274,6 +274,16 @@ class TestUpstreamHeaders:
         got = upstream(forwarded_for("203.0.113.7", "10.0.0.2"), peer="10.0.0.1", trusted=True)
         assert values(got, b"x-forwarded-for") == [b"203.0.113.7, 10.0.0.2, 10.0.0.1"]
 
+    def test_cookies_of_several_fields_become_one(self) -> None:
+        sent = [(b"cookie", b"a=b"), (b"x", b"y"), (b"cookie", b"c=d; e=f")]
+        assert upstream(sent)[:2] == [(b"cookie", b"a=b; c=d; e=f"), (b"x", b"y")]
+
+    def test_authorization_that_came_twice_ends_here(self) -> None:
+        """nginx, Node.js and gunicorn make three things of it; who it is, the upstream hears from the gate."""
+        once = [(b"authorization", b"Bearer a"), (b"x", b"y"), (b"x", b"z")]
+        assert values(upstream(once), b"authorization") == [b"Bearer a"]
+        assert values(upstream([*once, (b"authorization", b"Bearer a")]), b"authorization") == []
+
     def test_a_peer_without_an_address_adds_none(self) -> None:
         assert values(upstream(TOLD, peer=""), b"x-forwarded-for") == []
         assert values(upstream(TOLD, peer="", trusted=True), b"x-forwarded-for") == [b"203.0.113.7"]

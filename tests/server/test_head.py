@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.server.head import CHUNKED, METHODS, Head, RequestReader
+from sluicegate.server.head import CHUNKED, Head, RequestReader
 from sluicegate.server.limits import Limits
 from sluicegate.server.malformed import Malformed
+from sluicegate.server.request_line import METHODS
 from tests.server.requests import REFUSED, SERVED
 
 LIMITS = Limits(request_line=512, field=512, fields=20, body=10_000)

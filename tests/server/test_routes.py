@@ -109,9 +109,19 @@ def test_an_honest_path_is_not_refused(path: str) -> None:
     assert find(path) == Found(6)
 
 
-@pytest.mark.parametrize("path", AMBIGUOUS)
+NO_PATHS = ["/..", "/a/../..", "/a/%2e%2e/..", "/a%00", "/a%", "/a%2", "/a%zz", "/a%u002f"]
+
+
+@pytest.mark.parametrize("path", sorted({*AMBIGUOUS} - {*NO_PATHS}))
 def test_where_nothing_is_protected_any_path_finds_its_way(path: str) -> None:
     assert find(path, strict=False, paths=["/hello", "/*"]) == Found(1)
+
+
+@pytest.mark.parametrize("path", NO_PATHS)
+def test_what_is_no_path_is_refused_where_nothing_is_protected_too(path: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        find(path, strict=False, paths=["/hello", "/*"])
+    assert refused.value.status == 400
 
 
 def has_policy(*strict: int) -> Callable[[int, int], bool]:

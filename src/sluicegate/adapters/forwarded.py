@@ -155,6 +155,8 @@ def upstream_headers(
     named: set[bytes] = set()
     told: list[tuple[int, bytes]] = []
     fates = _fates(extra) if extra else _ANY_ROUTE
+    if len(dict(headers)) != len(headers):
+        headers = _unrepeated(headers)
     for field in headers:
         fate = fates[field[0]]
         if fate == _PASS or (fate == _TOLD and trusted):
@@ -178,6 +180,27 @@ def upstream_headers(
         if value and not (extra and fold(name) in extra)
     ]
     kept += identity
+    return kept
+
+
+def _unrepeated(headers: Fields) -> Fields:
+    """Join cookies into one field, and leave out `Authorization` where it came more than once.
+
+    Of two `Cookie` fields Node.js makes one with `;` and gunicorn one with `,`, which are other cookies (RFC 6265,
+    5.4, and RFC 9113, 8.2.3, have the first). Of two `Authorization` fields Node.js takes the first, gunicorn joins
+    them, and nginx refuses the request: whichever was meant, the upstream hears of the identity from us.
+    """
+    names = [name.lower() for name, _ in headers]
+    cookies = b"; ".join(value for name, (_, value) in zip(names, headers, strict=True) if name == b"cookie")
+    twice = names.count(b"authorization") > 1
+    kept: list[tuple[bytes, bytes]] = []
+    for name, field in zip(names, headers, strict=True):
+        if name == b"cookie":
+            if cookies:
+                kept.append((field[0], cookies))
+                cookies = b""
+        elif not (twice and name == b"authorization"):
+            kept.append(field)
     return kept
 
 

@@ -14,29 +14,22 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from sluicegate.server.limits import Limits
 from sluicegate.server.malformed import Malformed
-from sluicegate.server.target import Target, is_host, read_target
+from sluicegate.server.request_line import start_line
+from sluicegate.server.target import Target, is_host
 
 CHUNKED: Final = -1
 """Stands where the length of a body would, when the body says itself where it ends."""
 
-# Registered methods that llhttp reads too. CONNECT asks for a tunnel; TRACE would send back to a client what the gate
-# told the upstream about it; both are answered here.
-_KNOWN: Final = """
-    ACL BIND CHECKOUT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY OPTIONS PATCH POST
-    PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE
-"""
-METHODS: Final = {name.encode(): name for name in _KNOWN.split()}
-_CR: Final = 13
-_VERSIONS: Final = {b"HTTP/1.1": True, b"HTTP/1.0": False}
-_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
-_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# Checked here and not left to llhttp, which never sees the request line of a head whose fields came before.
-_ORIGIN_FORM: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+_EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)++")
 _PARTIAL_LINE: Final = re.compile(rb"[\x20-\x7e]*\r?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
-
-# Of these there is one at most: two readers may take different ones.
-_SINGLE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"origin"})
+# Of these there is one at most (RFC 9110, 5.3): of two, Node.js takes the first, gunicorn both, and nginx neither.
+# `Authorization` is not here: each token in it is judged, and none of two travels on.
+_SINGLE: Final = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"expect", b"origin", b"content-type", b"content-range"}
+    | {b"content-location", b"date", b"from", b"if-match", b"if-modified-since", b"if-none-match", b"if-range"}
+    | {b"if-unmodified-since", b"last-event-id", b"max-forwards", b"range", b"referer", b"user-agent"}
+)
 # Fields that change how the message is read; the spellings with `_` are the same field to CGI and its heirs.
 _FRAMING: Final = frozenset(
     {b"connection", b"content-length", b"expect", b"transfer-encoding", b"upgrade"}
@@ -149,7 +142,7 @@ class RequestReader:
         line_end = data.find(b"\r\n")
         if not 0 < line_end <= self._small or not data.startswith(block.raw, line_end):
             return self._read(data)
-        method, target, http11 = _start_line(data[:line_end])
+        method, target, http11 = start_line(data[:line_end])
         if http11 != block.http11 or target.authority is not None:
             return self._read(data)
         end = line_end + len(block.raw)
@@ -162,8 +155,8 @@ class RequestReader:
         if self._held:
             data = self._held + data
         # empty lines before a request are forgiven (RFC 9112, 2.2)
-        while data.startswith(b"\r\n"):
-            data, searched = data[2:], 0
+        if data.startswith(b"\r\n"):
+            data, searched = _EMPTY_LINES.sub(b"", data), 0
         end = data.find(b"\r\n\r\n", searched) + 4
         if end < 4:  # noqa: PLR2004 - not found
             self._wait(data)
@@ -171,7 +164,7 @@ class RequestReader:
         if end > self._small:
             self._check_sizes(data[:end])
         line_end = data.find(b"\r\n")
-        start = self._start or _start_line(data[:line_end])
+        start = self._start or start_line(data[:line_end])
         fields = self._feed(data[self._fed : end])
         if not fields.complete:
             raise Malformed(400, "syntax", "A head ends before it is complete")
@@ -227,7 +220,7 @@ class RequestReader:
                     raise Malformed(400, "syntax", "A request line holds a control character")
                 return
             self._check_sizes(data)
-            self._start = _start_line(data[:line_end])
+            self._start = start_line(data[:line_end])
         elif len(data) - data.rfind(b"\r\n") > self._limits.field or len(data) > self._limits.head:
             self._check_sizes(data)
         fields = self._feed(data[self._fed :])
@@ -244,30 +237,6 @@ class RequestReader:
             raise Malformed(431, "header_size", "The header fields are too long together")
         if len(data) - line_end > limits.field and any(len(line) > limits.field for line in data.split(b"\r\n")[1:]):
             raise Malformed(431, "header_size", "A header field is too long")
-
-
-def _start_line(line: bytes) -> tuple[str, Target, bool]:
-    """Read a request line (RFC 9112, 3): three parts, one space between them, nothing else."""
-    parts = line.split(b" ")
-    if len(parts) != 3:  # noqa: PLR2004 - method, target, version
-        raise Malformed(400, "syntax", "A request line has not three parts")
-    name, text, version = parts
-    http11 = _VERSIONS.get(version)
-    if http11 is None:
-        if _VERSION.fullmatch(version):
-            raise Malformed(505, "version", "Only HTTP/1.0 and HTTP/1.1 are spoken here")
-        raise Malformed(400, "syntax", "A request line ends in no version")
-    method = METHODS.get(name)
-    if method is None:
-        if name == b"TRACE":
-            raise Malformed(405, "method", "TRACE would show a client what only the upstream may see")
-        if _TOKEN.fullmatch(name):
-            raise Malformed(501, "method", "This method is not served")
-        raise Malformed(400, "syntax", "A request line begins with no method")
-    if _ORIGIN_FORM.fullmatch(text) is not None:
-        path, _, query = text.partition(b"?")
-        return method, Target(path, query, text), http11
-    return method, read_target(text, method), http11
 
 
 def _check_singles(pairs: list[tuple[bytes, bytes]]) -> None:

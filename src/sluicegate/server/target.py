@@ -2,6 +2,7 @@
 
 import functools
 import re
+from ipaddress import ip_address
 from typing import Final, final
 
 import msgspec
@@ -9,7 +10,9 @@ import msgspec
 from sluicegate.server.malformed import Malformed
 
 _VISIBLE: Final = re.compile(rb"[\x21-\x7e]+")
-_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+# No empty label but the last, which is the root: nginx refuses one, others look up what is left of the name.
+_HOST: Final = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|[A-Za-z0-9_~-]+(?:\.[A-Za-z0-9_~-]+)*\.?)(?::([0-9]{0,5}))?")
+_LAST_PORT: Final = 65_535
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?]*)(.*)")
 _AUTHORITY: Final = re.compile(rb"[^/?]+:[0-9]+")
 
@@ -17,6 +20,7 @@ _SUSPECT: Final = re.compile(rb"[%;\\]|/[/.]")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 # An escaped slash is gone once decoded, so it is looked for before; so is an escape that is none.
 _UNDECODABLE: Final = re.compile(rb"%(?:2[fF]|(?![0-9A-Fa-f]{2}))")
+_NO_PATH: Final = re.compile(rb"%(?:00|(?![0-9A-Fa-f]{2}))")
 # What some server somewhere takes for a separator, a step up, an end, or nothing at all. An escape of one of these that
 # is still there after one decoding would be the same to whoever decodes twice.
 _AMBIGUOUS: Final = re.compile(
@@ -40,7 +44,13 @@ def is_host(value: bytes) -> bool:
 
     Narrower than `reg-name`: what no resolver knows (`%`, `!`, `,`) is read in different ways by those behind us.
     """
-    return _HOST.fullmatch(value) is not None
+    matched = _HOST.fullmatch(value)
+    if matched is None or int(matched[2] or b"0") > _LAST_PORT:
+        return False
+    try:
+        return matched[1] is None or ip_address(matched[1].decode()).version == 6  # noqa: PLR2004 - of IP
+    except ValueError:
+        return False
 
 
 def read_target(target: bytes, method: str) -> Target:
@@ -71,11 +81,33 @@ def read_target(target: bytes, method: str) -> Target:
 
 
 def decoded(path: bytes) -> bytes:
-    """Return a path with its escapes decoded once, for matching; whatever it is.
+    """Return a path with its escapes decoded once, for matching.
 
-    Only for gates where nothing is protected.
+    Only for gates where nothing is protected. Raises `Malformed` for what is no path to anybody: a broken escape, NUL,
+    steps above the root (nginx refuses these, others make something up).
     """
-    return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), path) if b"%" in path else path
+    if _SUSPECT.search(path) is None:
+        return path
+    once = _ESCAPE.sub(_unescaped, path)
+    if _NO_PATH.search(path) or _climbs(once):
+        raise Malformed(400, "path", "A path is none")
+    return once
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(found[1].decode())
+
+
+def _climbs(path: bytes) -> bool:
+    depth = 0
+    for segment in path.split(b"/"):
+        if segment == b"..":
+            depth -= 1
+        elif segment not in {b"", b"."}:
+            depth += 1
+        if depth < 0:
+            return True
+    return False
 
 
 def decoded_strictly(path: bytes) -> bytes:
@@ -87,7 +119,7 @@ def decoded_strictly(path: bytes) -> bytes:
     """
     if _SUSPECT.search(path) is None:
         return path
-    once = decoded(path)
+    once = _ESCAPE.sub(_unescaped, path)
     if _UNDECODABLE.search(path) or _AMBIGUOUS.search(once):
         raise Malformed(400, "path", "A path can be read in more than one way")
     try:

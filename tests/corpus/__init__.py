@@ -1,0 +1,1 @@
+"""Raw requests on which parsers disagree, as data, and what must become of each."""
