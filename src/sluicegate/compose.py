@@ -244,7 +244,12 @@ def events_to_log() -> Instrument:
     return LogInstrument()
 
 
-def log_to(settings: Settings, *, form: LogForm, stream: TextIO | None = None) -> Observer:
-    """Send the log to `stream` (standard error), and return the observer that writes decisions to it."""
-    observe.configure(settings.log_level, form=form, stream=stream)
+def log_to(
+    settings: Settings, *, form: LogForm, stream: TextIO | None = None, source: Mapping[str, Any] | None = None
+) -> Observer:
+    """Send the log to `stream` (standard error), and return the observer that writes decisions to it.
+
+    `source` is what every line ends with: who of several processes says it.
+    """
+    observe.configure(settings.log_level, form=form, stream=stream, source=source)
     return observe.LogObserver(log_blocked=settings.stateful_jwt.log_blocked)

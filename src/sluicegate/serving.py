@@ -1,30 +1,33 @@
-"""From settings to a running gateway: both listeners, the log, the signals that end them."""
+"""From settings to a running gateway: what one worker serves."""
 
 import asyncio
 import logging
-import signal
+import os
+import resource
 import time
-from collections.abc import Awaitable, Callable
-from importlib.metadata import version
-from typing import Any, Final, assert_never
+from collections.abc import Callable
+from mmap import mmap
+from typing import Final, assert_never
 
 import uvloop
-from msgspec import structs
 
 from sluicegate import compose
 from sluicegate.adapters.forward_auth import LOOPBACK
 from sluicegate.adapters.forwarded import trusts
+from sluicegate.census import Census
 from sluicegate.core.policy import Policy, Requirement
-from sluicegate.core.webhook import Webhook
-from sluicegate.errors import SettingsError
 from sluicegate.ports import Instrument
+from sluicegate.server.cores import cores
+from sluicegate.server.ending import until_ended
 from sluicegate.server.gateway import Gateway
+from sluicegate.server.handover import inherit
 from sluicegate.server.health import Health
 from sluicegate.server.hub import Hub, Pace
 from sluicegate.server.limits import Limits, Rate
-from sluicegate.server.listener import Address
 from sluicegate.server.live import Live
 from sluicegate.server.routes import Action, Events, ForwardAuth, Proxy, Renewal, Respond, Route, Upstream
+from sluicegate.server.shared_rate import SharedRate
+from sluicegate.server.station import Station
 from sluicegate.server.tie import Guard
 from sluicegate.settings import Settings
 from sluicegate.settings import routes as configured
@@ -37,20 +40,25 @@ _MAY_WRITE: Final = "topic:write"
 """The scope of those who publish."""
 
 _QUEUE_BYTES: Final = 1 << 20
-_GRACE: Final = 10.0
-"""Seconds that requests in flight get to end after a signal; a second signal ends them at once."""
+
+RESERVED: Final = 128
+"""Descriptors that a worker needs for other things than clients: files, the store, its loop, some upstreams."""
 
 
-def serve(settings: Settings, *, log_form: compose.LogForm = "auto", ready: Callable[[], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is called once both listeners take connections.
+def work(
+    settings: Settings, station: Station, *, log_form: compose.LogForm, counts: mmap | None, started_at: float
+) -> bool:
+    """Serve in one worker until its supervisor says otherwise; tell whether all ended in good order.
 
-    Raises `SettingsError` for a key that cannot be used and for an address that cannot be listened on.
+    `counts` is where workers count requests by address together; `started_at` is when the gateway started, in seconds
+    since the epoch. Raises `SettingsError` for what cannot be used.
     """
-    observer = compose.log_to(settings, form=log_form)
+    source = {"worker": station.number, "pid": os.getpid()}
+    observer = compose.log_to(settings, form=log_form, source=source)
     instrument = compose.events_to_log()
     assembly = compose.assemble(settings, asynchronous=True, observer=observer, instrument=instrument)
     try:
-        uvloop.run(_serve(assembly, instrument, ready))
+        return uvloop.run(_serve(assembly, station, instrument, counts, started_at))
     finally:
         assembly.close()
 
@@ -70,32 +78,37 @@ def routes_of(settings: Settings, policy: Policy) -> tuple[Route, ...]:
     return tuple(routes)
 
 
-async def _serve(assembly: compose.Assembly, instrument: Instrument, ready: Callable[[], None] | None) -> None:
-    settings = assembly.settings
-    stopping = _stopping()
+async def _serve(
+    assembly: compose.Assembly, station: Station, instrument: Instrument, counts: mmap | None, started_at: float
+) -> bool:
+    settings, engine = assembly.settings, assembly.engine
     fetching = asyncio.ensure_future(assembly.keep_keys())
-    engine = assembly.engine
     live = Live(engine.answer, engine.policy, clock=time.time)
     hub = _hub(assembly, live)
-    gateway = _gateway(assembly, hub, Guard(live, engine.answer, engine.policy), instrument)
-    health = _health(assembly, gateway, hub)
-    live.start(assembly.feed)
+    gateway = _gateway(assembly, hub, Guard(live, engine.answer, engine.policy), instrument, counts)
+    census = Census(assembly, station, gateway, hub, started_at=started_at)
+    health = Health(census.report, token=settings.admin.token.get_secret_value())
+    station.attend(census.tell)
     try:
-        address = await _listening(settings, "http", gateway.start)
-        operators = await _listening(settings, "admin", health.start)
-        for line in summary(assembly):
-            compose.log(logging.INFO, line)
-        for line in (*warnings(assembly), *await _state_warnings(assembly)):
-            compose.log(logging.WARNING, line)
-        compose.log(logging.INFO, "ready", address=_written(address), operators=_written(operators))
-        if ready is not None:
-            ready()
-        await stopping.wait()
-        compose.log(logging.INFO, "stopping", connections=gateway.connections)
-        again = asyncio.ensure_future(_stopping().wait())
-        drained = asyncio.ensure_future(gateway.stop(_GRACE))
-        await asyncio.wait((again, drained), return_when=asyncio.FIRST_COMPLETED)
-        again.cancel()
+        state_warnings = await _state_warnings(assembly)
+        if station.leads:
+            for line in summary(assembly):
+                compose.log(logging.INFO, line)
+            for line in (*warnings(assembly), *state_warnings):
+                compose.log(logging.WARNING, line)
+        station.prepared()
+        order = await station.order()
+        if order.letter.kind != "open":
+            return True
+        if hub is not None:
+            hub.broker.keep_in(event_log_of(settings))
+        live.start(assembly.feed)
+        await health.listener.serve(station.operators)
+        await gateway.listener.serve(station.public)
+        for source in station.inherited:
+            inherit(gateway.listener, source)
+        station.ready()
+        return await until_ended(station, gateway, hub, health)
     finally:
         fetching.cancel()
         await gateway.stop(0)
@@ -103,7 +116,6 @@ async def _serve(assembly: compose.Assembly, instrument: Instrument, ready: Call
         await live.stop()
         if hub is not None:
             hub.broker.close()
-    compose.log(logging.INFO, "stopped")
 
 
 async def _state_warnings(assembly: compose.Assembly) -> tuple[str, ...]:
@@ -115,23 +127,6 @@ async def _state_warnings(assembly: compose.Assembly) -> tuple[str, ...]:
         return report.warnings
     then = "genuine tokens are admitted" if assembly.engine.policy.state == "admit" else "requests are refused"
     return (f"the revocation store ({report.kind}) is out of reach; {then} until it is back", *report.warnings)
-
-
-def _stopping() -> asyncio.Event:
-    """Return what the next SIGTERM or SIGINT sets."""
-    asked = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    return asked
-
-
-async def _listening(settings: Settings, section: str, start: Callable[[Address], Awaitable[Address]]) -> Address:
-    bind = getattr(settings, section).bind_address
-    try:
-        return await start((bind.host, bind.port))
-    except OSError as error:
-        problem, remedy = f"{error.strerror or error}", "name another, or end the program that holds it"
-        raise SettingsError((settings.fault(f"{section}.bind_address", problem, remedy),)) from error
 
 
 def _hub(assembly: compose.Assembly, live: Live) -> Hub | None:
@@ -154,11 +149,13 @@ def _hub(assembly: compose.Assembly, live: Live) -> Hub | None:
         spread=events.reconnect_window_sec,
         largest=events.max_event_bytes,
     )
-    broker = Broker(terms, clock=time.time, log=event_log_of(settings))
+    broker = Broker(terms, clock=time.time)  # its log it gets when nobody else has it
     return Hub(broker, live, answer=engine.answer, policy=engine.policy, pace=pace)
 
 
-def _gateway(assembly: compose.Assembly, hub: Hub | None, guard: Guard, instrument: Instrument) -> Gateway:
+def _gateway(
+    assembly: compose.Assembly, hub: Hub | None, guard: Guard, instrument: Instrument, counts: mmap | None
+) -> Gateway:
     settings = assembly.settings
     http = settings.http
     return Gateway(
@@ -168,7 +165,7 @@ def _gateway(assembly: compose.Assembly, hub: Hub | None, guard: Guard, instrume
         instrument=instrument,
         routes=routes_of(settings, assembly.engine.policy),
         limits=Limits(
-            connections=http.max_connections,
+            connections=connections_of(settings),
             request_line=http.max_request_line_size,
             field=http.max_header_size,
             fields=http.max_headers,
@@ -182,41 +179,30 @@ def _gateway(assembly: compose.Assembly, hub: Hub | None, guard: Guard, instrume
         ),
         trusted=trusts(http.trusted_proxies),
         cors_allowed_origins=http.cors_allowed_origins,
-        rate=Rate(http.rate_limit_per_ip, http.rate_limit_window_sec) if http.rate_limit_per_ip else None,
+        rate=_rate(settings, counts),
     )
 
 
-def _health(assembly: compose.Assembly, gateway: Gateway, hub: Hub | None) -> Health:
-    settings, inspected = assembly.settings, assembly.inspected
-    fixed = {
-        "version": version("sluicegate"),
-        "proxy_id": settings.proxy_id,
-        "started_at": time.time(),
-        "unsafe": assembly.unsafe,
-    }
+def workers_of(settings: Settings) -> int:
+    """Return how many processes are to serve."""
+    return settings.http.workers or cores()
 
-    def report() -> dict[str, Any]:
-        state = None if inspected is None else inspected.inspect()
-        breaker = assembly.verifier.breaker if isinstance(assembly.verifier, Webhook) else None
-        keys = [published.report(time.time()) for published in assembly.published]
-        upstreams = gateway.upstreams
-        are_well = all(it.keys for it in keys) and all(it["out_since"] is None for it in upstreams)
-        is_well = (state is None or state.reachable) and breaker in {None, "closed"} and are_well
-        asked: dict[str, Any] = {} if breaker is None else {"webhook": {"breaker": breaker}}
-        if hub is not None:
-            asked["events"] = hub.report()
-        if upstreams:
-            asked["upstreams"] = upstreams
-        if keys:
-            asked["keys"] = [structs.asdict(it) for it in keys]
-        return {
-            "status": "ok" if is_well else "degraded",
-            **fixed,
-            "store": None if state is None else structs.asdict(state),
-            **asked,
-        }
 
-    return Health(report, token=settings.admin.token.get_secret_value())
+def connections_of(settings: Settings) -> int:
+    """Return how many connections one worker may have: its part of them all, and no more than it has descriptors for.
+
+    Whoever comes past it is answered 503, where a process without descriptors could only hang up.
+    """
+    part = -(-settings.http.max_connections // workers_of(settings))
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return part if allowed == resource.RLIM_INFINITY else max(1, min(part, allowed - RESERVED))
+
+
+def _rate(settings: Settings, counts: mmap | None) -> Rate | SharedRate | None:
+    count, window = settings.http.rate_limit_per_ip, settings.http.rate_limit_window_sec
+    if not count:
+        return None
+    return Rate(count, window) if counts is None else SharedRate(count, window, counts=counts)
 
 
 def _action(route: configured.Route, settings: Settings, policy: Policy) -> Action:
@@ -251,8 +237,3 @@ def _policy(route: configured.Route, settings: Settings, policy: Policy) -> Poli
             return policy.with_route(auth=auth, requirement=requirement)
         case _ as never:
             assert_never(never)
-
-
-def _written(address: Address) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

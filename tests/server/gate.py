@@ -108,7 +108,7 @@ class Running:
         """Stop, and wait until it has."""
         self._do(self.gateway.stop(grace))
 
-    def stopping(self, grace: float) -> Callable[[], None]:
+    def stopping(self, grace: float) -> Callable[[], bool]:
         """Begin to stop; call what is returned to wait for the end."""
         future = asyncio.run_coroutine_threadsafe(self.gateway.stop(grace), self._loop)
         return lambda: future.result(30)

@@ -95,15 +95,21 @@ def _fields(record: Record) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def configure(level: str, *, form: LogForm = "auto", stream: TextIO | None = None) -> logging.Handler:
+def configure(
+    level: str, *, form: LogForm = "auto", stream: TextIO | None = None, source: Mapping[str, Any] | None = None
+) -> logging.Handler:
     """Send the log to `stream` (standard error): as JSON, or as text where a person reads it on a terminal.
 
-    Returns the handler, for whoever must take it off again.
+    `source` is what every line ends with: who of several processes says it. Said again for the same stream, it takes
+    the place of what was said before. Returns the handler, for whoever must take it off again.
     """
     out = sys.stderr if stream is None else stream
-    handler = logging.StreamHandler(out)
+    handler = _Handler(out)
     as_text = form == "text" or (form == "auto" and out.isatty())
-    handler.setFormatter(TextLine() if as_text else JsonLine())
+    handler.setFormatter(TextLine(source) if as_text else JsonLine(source))
+    for before in list(LOGGER.handlers):
+        if isinstance(before, _Handler) and before.stream is out:
+            LOGGER.removeHandler(before)
     LOGGER.addHandler(handler)
     LOGGER.setLevel(level.upper())
     LOGGER.propagate = False
@@ -115,21 +121,33 @@ def event(level: int, message: str, **fields: Any) -> None:  # noqa: ANN401 - an
     LOGGER.log(level, message, extra={_FIELDS: fields})
 
 
-class JsonLine(logging.Formatter):
+class _Handler(logging.StreamHandler[TextIO]):
+    """Ours: no other is taken off."""
+
+
+class _Line(logging.Formatter):
+    """A line, and whose it is."""
+
+    def __init__(self, source: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.source: Final = dict(source or {})
+
+
+class JsonLine(_Line):
     """One JSON object a line (RFC 8259); nothing in it can break the line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write time, level, message and fields."""
         line = {"time": _stamp(record), "level": record.levelname.lower(), "message": record.getMessage()}
-        return json.dumps(line | dict(_extra(record)) | _traceback(self, record), default=str)
+        return json.dumps(line | dict(_extra(record)) | self.source | _traceback(self, record), default=str)
 
 
-class TextLine(logging.Formatter):
+class TextLine(_Line):
     """One line to read: time, level, message, then `name=value`, quoted where a value could mislead."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write time, level, message and fields."""
-        pairs = (f"{name}={_quoted(value)}" for name, value in _extra(record).items())
+        pairs = (f"{name}={_quoted(value)}" for name, value in {**_extra(record), **self.source}.items())
         line = " ".join((_stamp(record), f"{record.levelname.lower():7}", record.getMessage(), *pairs))
         return line + "".join(f"\n{text}" for text in _traceback(self, record).values())
 

@@ -2,10 +2,12 @@
 
 import base64
 import json
+import multiprocessing
 import os
 import secrets
 import shlex
 import shutil
+import signal
 import socket
 import sys
 import threading
@@ -18,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-from sluicegate import compose, serving
+from sluicegate import compose, supervise
 from sluicegate.cli.exits import fail, reported
 from sluicegate.core import signing
 from sluicegate.settings.schema import default_state_dir
@@ -111,7 +113,7 @@ def demo(
             config=shlex.quote(str(config)),
         )
         try:
-            serving.serve(compose.settings_of(config), ready=lambda: print(text, flush=True))
+            supervise.serve(compose.settings_of(config), ready=lambda: print(text, flush=True))
         finally:
             config.unlink(missing_ok=True)
 
@@ -146,16 +148,25 @@ class _Shows(BaseHTTPRequestHandler):
 
 @contextmanager
 def _upstream() -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Shows)
+    # a process and no thread: the gateway forks, and a fork copies only the thread that makes it
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Shows) as server:
+        process = multiprocessing.get_context("fork").Process(target=_serve, args=(server,), daemon=True)
+        process.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            process.terminate()
+            process.join()
+
+
+def _serve(server: ThreadingHTTPServer) -> None:
+    """Serve until the demo ends, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which ends us
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, name="demo upstream", daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    threading.Thread(target=server.serve_forever, name="demo upstream", daemon=True).start()
+    demo = multiprocessing.parent_process()
+    if demo is not None:
+        demo.join()
 
 
 def _free(wanted: int) -> int:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sluicegate import compose, serving
+from sluicegate import compose, supervise
 from sluicegate.cli.arguments import AsJson, Config, print_json
 from sluicegate.cli.exits import Exit, reported
 from sluicegate.summary import summary, warnings
@@ -17,10 +17,14 @@ def serve(
         compose.LogForm, typer.Option(help="How the log is written; auto is text on a terminal and JSON elsewhere.")
     ] = "auto",
 ) -> None:
-    """Run the gateway in the foreground, until SIGTERM or Ctrl-C. It serves once it says "ready"."""
+    """Run the gateway in the foreground, until SIGTERM or Ctrl-C. It serves once it says "ready".
+
+    SIGHUP reads the settings again. Exits with 1 when requests had to be broken off.
+    """
     with reported():
         settings = compose.settings_of(config)
-        serving.serve(settings, log_form=log_format)
+        if not supervise.serve(settings, reread=lambda: compose.settings_of(config), log_form=log_format):
+            raise typer.Exit(Exit.REFUSED)
 
 
 def check(*, config: Config = None, as_json: AsJson = False) -> None:

@@ -21,6 +21,7 @@ from sluicegate.server.malformed import Malformed
 from sluicegate.server.protocol import Connection
 from sluicegate.server.respond import empty, problem
 from sluicegate.server.routes import Events, ForwardAuth, Proxy, Renewal, Respond, Route, Table, Upstream, is_weaker
+from sluicegate.server.shared_rate import SharedRate
 from sluicegate.server.streaming import Renewing, Streaming
 from sluicegate.server.tie import Guard
 from sluicegate.server.upstream import Pool
@@ -63,7 +64,7 @@ class Gateway:
         limits: Limits | None = None,
         trusted: Callable[[str], bool] = _nobody,
         cors_allowed_origins: Sequence[str] = (),
-        rate: Rate | None = None,
+        rate: Rate | SharedRate | None = None,
         hub: Hub | None = None,
         guard: Guard | None = None,
         instrument: Instrument | None = None,
@@ -98,6 +99,11 @@ class Gateway:
         """How many clients are connected."""
         return self._listener.connections
 
+    @property
+    def listener(self) -> Listener:
+        """What accepts its connections."""
+        return self._listener
+
     async def start(self, address: Address, *, reuse_port: bool = False) -> Address:
         """Listen; return the address, with the port that the system chose for port 0.
 
@@ -105,13 +111,17 @@ class Gateway:
         """
         return await self._listener.start(address, reuse_port=reuse_port)
 
-    async def stop(self, grace: float) -> None:
-        """Stop accepting, end streams, let requests in flight end for so many seconds, then break off."""
+    async def stop(self, grace: float, *, quiet: float = 0) -> bool:
+        """Stop accepting, end streams, let requests in flight end for so many seconds, then break off.
+
+        With `quiet`, idle connections are closed so many seconds later. Tells whether nothing had to be broken off.
+        """
         if self._hub is not None:
             self._hub.drain()
-        await self._listener.stop(grace)
+        in_good_order = await self._listener.stop(grace, quiet=quiet)
         for pool in self._pools.values():
             pool.close()
+        return in_good_order
 
     def _compiled(self, route: Route) -> _Place:
         match route.action:

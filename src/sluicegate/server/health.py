@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, final
 
 import msgspec
@@ -16,8 +16,8 @@ from sluicegate.server.listener import Address, Listener
 from sluicegate.server.protocol import Connection
 from sluicegate.server.respond import problem
 
-Report = Callable[[], Mapping[str, Any]]
-"""Says how the gate is, as JSON: `status` and whatever else operators should know. May block."""
+Report = Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
+"""Says how the gate is, as JSON: `status` and whatever else operators should know. May block, or be awaited."""
 
 _BEARER: Final = b"bearer "
 _OWN_HOST: Final = re.compile(rb"(?:localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
@@ -40,6 +40,11 @@ class Health:
         self._token: Final = token.encode()
         self._listener: Final = Listener(self._answer, Limits(connections=256, idle=30), trusted=_nobody)
 
+    @property
+    def listener(self) -> Listener:
+        """What accepts its connections."""
+        return self._listener
+
     async def start(self, address: Address) -> Address:
         """Listen; return the address, with the port that the system chose for port 0. Raises `OSError`."""
         return await self._listener.start(address)
@@ -61,7 +66,8 @@ class Health:
 
     async def _tell(self, connection: Connection, head: Head, request_id: str) -> None:
         # in a thread: it asks the store, which may have gone silent
-        report = await asyncio.to_thread(self._report)
+        told = await asyncio.to_thread(self._report)
+        report = told if isinstance(told, Mapping) else await told
         shown = report if self._is_operator(head) else {"status": report["status"]}
         body = msgspec.json.encode(shown) + b"\n"
         headers = (

@@ -90,7 +90,7 @@ class Rate:
 
     def wait(self, address: str, now: float) -> float:
         """Count one request; return 0 to let it pass, or the seconds after which another one would."""
-        key = address if ":" not in address else _network(address)
+        key = address if ":" not in address else network(address)
         due = max(self._due.get(key, now), now)
         # a hair of tolerance: so many steps make a window but for the last bit
         early = due + self._step - now - self._window * (1 + 1e-9)
@@ -106,5 +106,6 @@ class Rate:
         self._due = {key: due for key, due in self._due.items() if due > now}
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
+    """Return the /64 of an IPv6 address, which is what one host owns."""
     return IPv6Address(address.partition("%")[0]).exploded[:19]

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, final
 
@@ -15,6 +15,7 @@ Address = tuple[str, int]
 
 _BACKLOG: Final = 4096
 _LONGEST_STEP: Final = 1.0
+_TURNS: Final = 5  # of the loop, until what the kernel had accepted when accepting ended is a connection here
 
 
 def bind(address: Address, *, reuse_port: bool = False) -> socket.socket:
@@ -58,8 +59,9 @@ class Listener:
         self._shared: Final = Shared(answer, limits, trusted)
         self._step: Final = min(_LONGEST_STEP, limits.shortest / 4)
         self._sweeps: Final[list[Callable[[float], None]]] = []
-        self._server: asyncio.Server | None = None
+        self._servers: Final[list[asyncio.Server]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._quiet = 0.0
 
     @property
     def limits(self) -> Limits:
@@ -83,26 +85,57 @@ class Listener:
     async def start(self, address: Address | socket.socket, *, reuse_port: bool = False) -> Address:
         """Listen; return the address, with the port that the system chose for port 0. Raises `OSError`."""
         listening = address if isinstance(address, socket.socket) else bind(address, reuse_port=reuse_port)
-        loop = asyncio.get_running_loop()
-        self._sweep()
-        self._server = await loop.create_server(lambda: Connection(self._shared), sock=listening, backlog=_BACKLOG)
+        await self.serve([listening])
         host, port = listening.getsockname()[:2]
         return host, port
 
-    async def stop(self, grace: float) -> None:
-        """Stop accepting, close what is idle, wait so many seconds for requests in flight, then break off."""
+    async def serve(self, listening: Iterable[socket.socket]) -> None:
+        """Accept from these sockets, which are ours from here on. Raises `OSError`."""
+        self._sweep()
+        for one in listening:
+            await self._accept_from(one)
+
+    async def _accept_from(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        self._servers.append(
+            await loop.create_server(lambda: Connection(self._shared), sock=listening, backlog=_BACKLOG)
+        )
+
+    async def adopt(self, connected: socket.socket) -> None:
+        """Go on with a client that was let in elsewhere, and is between two requests."""
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self._shared), connected)
+
+    def idle(self) -> list[Connection]:
+        """Return the connections on which nothing is under way."""
+        return [connection for connection in self._shared.connections if connection.is_idle]
+
+    async def shut(self) -> None:
+        """Stop accepting. What was accepted before is served."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+    async def stop(self, grace: float, *, quiet: float = 0) -> bool:
+        """Stop accepting, close what is idle, wait so many seconds for requests in flight, then break off.
+
+        With `quiet`, what is idle is closed only so many seconds later, and a request that comes before is served: it
+        may have been on its way when we stopped. Tells whether nothing had to be broken off.
+        """
         shared = self._shared
-        if self._server is not None:
-            self._server.close()
+        await self.shut()
         shared.draining = True
+        in_good_order = True
         if shared.connections:
             gone = asyncio.Event()
             shared.gone = gone.set
-            for connection in list(shared.connections):
-                connection.drain()
+            self._quiet = quiet
+            self._end_late()
             with suppress(TimeoutError):
                 await asyncio.wait_for(gone.wait(), grace)
             if shared.connections:
+                in_good_order = False
                 gone.clear()
                 for connection in list(shared.connections):
                     connection.abort()
@@ -112,14 +145,21 @@ class Listener:
             shared.sockets = None
         if self._timer is not None:
             self._timer.cancel()
+        return in_good_order
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         # first, so that a defect in one step does not end all deadlines
         self._timer = loop.call_later(self._step, self._sweep)
-        now = loop.time()
-        self._shared.clock.set(now)
-        for connection in list(self._shared.connections):
-            connection.sweep(now)
+        self._end_late()
         for sweep in self._sweeps:
-            sweep(now)
+            sweep(loop.time())
+
+    def _end_late(self) -> None:
+        """End what is late; while we stop, what is idle is late soon."""
+        shared, now = self._shared, asyncio.get_running_loop().time()
+        shared.clock.set(now)
+        for connection in list(shared.connections):
+            if shared.draining:
+                connection.drain(self._quiet)
+            connection.sweep(now)

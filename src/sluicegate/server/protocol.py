@@ -119,8 +119,6 @@ class Connection(asyncio.Protocol):
         elif not self._looping and not self._ending:
             self._proceed()
 
-    # requests in
-
     def _is_free(self) -> bool:
         """Tell whether the next request may be read: the last is answered, and the client takes answers."""
         return self._head is None and self._intake.upload is None and not self._choked and not self._ending
@@ -172,8 +170,6 @@ class Connection(asyncio.Protocol):
         else:
             answer = problem(malformed.status, malformed.reason, str(malformed), request_id=new_id())
             self.respond(answer, close=True)
-
-    # for whoever answers
 
     @property
     def body_whole(self) -> bool:
@@ -268,8 +264,6 @@ class Connection(asyncio.Protocol):
         limit = self._shared.limits.half_closed_time if self._half_closed else seconds
         self._deadline = self._shared.clock.now + limit
 
-    # the end
-
     def _give_up(self) -> bool:
         """Cancel whatever is done for the request in flight; tell whether its answer had begun."""
         task, self._task = self._task, None
@@ -294,10 +288,15 @@ class Connection(asyncio.Protocol):
         self._give_up()
         reset(self.transport)
 
-    def drain(self) -> None:
-        """The listener stops: end now where no request is under way; elsewhere the answer will say that it ends."""
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether the client is between two requests."""
+        return self._is_free() and not self._arriving and not self._half_closed
+
+    def drain(self, quiet: float) -> None:
+        """The listener stops: end soon where no request is under way; elsewhere the answer will say that it ends."""
         if self._is_free() and not self._arriving:
-            self._end(linger=False)
+            self._deadline = min(self._deadline, self._shared.clock.now + quiet)
 
     def sweep(self, now: float) -> None:
         """End what is late; let go of what is no use to a client that has gone quiet."""

@@ -118,6 +118,9 @@ class PublishExchange:
         if not self.ready:
             return
         self.ready = False
+        if self._broker.is_closed:  # another process has the history by now: the client comes again, and finds it
+            self._refuse(503, "stopping", "This worker ends; send it again", close=True)
+            return
         try:
             event, data = read_event(self._kind, b"".join(self._pieces))
             published = self._broker.publish(self._topic, data, event=event)

@@ -61,7 +61,7 @@ def served(settings: Settings) -> Findings:
     if has_routes and settings.http.workers != 1 and not shared:
         yield Finding(
             ("http", "workers"),
-            "is more than 1, and without Redis a worker would not hear what another one publishes",
+            "asks for several processes, and without Redis one would not hear what another one publishes",
             "write workers = 1, or name a Redis in redis_addr",
             (("stateful_jwt", "redis_addr"), ("route",)),
         )

@@ -30,10 +30,10 @@ class Http(BaseModel):
         "127.0.0.1:8080", 'Host and port to listen on; ":8080" is every interface, port 0 a free one.'
     )
     workers: Annotated[int, whole(0, 1024, example="1")] = key(
-        1, "Processes that share the port; 0 is one for each core."
+        1, "Processes that share the port; 0 is one for each core that the gateway may use."
     )
     max_connections: Annotated[int, whole(1)] = key(
-        100_000, "Open connections of one worker; whoever comes past it is answered 503."
+        100_000, "Open connections of all workers together, in equal parts; whoever comes past it is answered 503."
     )
     connection_timeout_sec: Annotated[int, whole(1)] = key(
         300, "Seconds that a connection may stay idle before it is closed."

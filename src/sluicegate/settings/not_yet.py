@@ -28,11 +28,6 @@ def _routes(key: str, is_asked: Callable[[Route], bool]) -> Callable[[Settings],
 
 NOT_YET: Final = (
     NotYet(
-        "more than one worker",
-        _when(("http", "workers"), lambda settings: settings.http.workers != 1),
-        "write workers = 1; several gateways may share one Redis",
-    ),
-    NotYet(
         "TLS on the public listener",
         _when(("http", "tls", "cert_file"), lambda settings: settings.http.tls.cert_file is not None),
         "let a proxy in front end TLS, and name it in trusted_proxies",

@@ -69,7 +69,9 @@ class Broker:
     def __init__(self, terms: Terms, *, clock: Callable[[], float], log: EventLog | None = None) -> None:
         self._terms: Final = terms
         self._clock: Final = clock
-        self._log: Final = log
+        self._log = log
+        self.is_closed = False
+        """It has let go of its log: nothing may be published here any more."""
         self._topics: Final[dict[str, Topic]] = {}
         self._kept: Final[dict[str, Topic]] = {}  # those with a history, the least recently published first
         self._size = 0
@@ -79,7 +81,14 @@ class Broker:
         self._last: EventId = following(BEGINNING, clock())
         self._floor: EventId = self._last
         if log is not None:
-            self._load(log)
+            self.keep_in(log)
+
+    def keep_in(self, log: EventLog) -> None:
+        """Take up what another process has left in this log, and keep from now on in it. Before anybody reads."""
+        self._log = log
+        # what was published while we were made, and not kept, is a gap too
+        self._last = self._floor = max(self._last, following(BEGINNING, self._clock()))
+        self._load(log)
 
     @property
     def topics(self) -> int:
@@ -145,9 +154,11 @@ class Broker:
                 self._floor = max(self._floor, topic.history.last)
 
     def close(self) -> None:
-        """Release the log."""
-        if self._log is not None:
-            self._log.close()
+        """Release the log, for whoever comes after."""
+        self.is_closed = True
+        log, self._log = self._log, None
+        if log is not None:
+            log.close()
 
     def _load(self, log: EventLog) -> None:
         """Take up what another process has left. Its ids lie before all that come, whatever the clock says now."""
