@@ -3,7 +3,7 @@
 from enum import Enum
 
 from sluicegate.core.claims import Identifiers
-from sluicegate.core.flow import Flow, ask
+from sluicegate.core.flow import Flow, Hits
 from sluicegate.core.policy import Policy
 from sluicegate.core.revocation import Revocation, strongest
 from sluicegate.errors import StateUnavailable
@@ -26,7 +26,7 @@ def check_state(identifiers: Identifiers, policy: Policy) -> Flow[Revocation | U
     if policy.state == "none":
         return None
     try:
-        hits = yield from ask(identifiers.question)
+        hits: Hits = yield identifiers.question  # `ask` would be one more generator, on the way of every decision
     except StateUnavailable as away:
         # a store that went away after it had said that something stands has said enough, where silence would admit
         return UNREAD if away.stands and policy.state == "admit" else UNKNOWN

@@ -22,35 +22,29 @@ def decide(request: Request, policy: Policy, verifier: Verifier, now: float) -> 
 
     A generator: it yields questions and is sent their answers (see `flow`).
     """
-    decision = yield from _decide(request, policy, verifier, now)
-    if policy.auth == "off" and isinstance(decision, Refuse):
-        return Admit()
-    return decision
-
-
-def _decide(request: Request, policy: Policy, verifier: Verifier, now: float) -> Flow[Decision]:
+    refuse: Refuse | None = None
     try:
         credentials = extract(request, policy.sources)
     except TooMuch as much:
-        return Refuse(reason=Reason.MALFORMED, detail=str(much))
-    if not credentials:
-        # an anonymous caller meets no requirement but that of a topic that everybody may have, so a route that has one
-        # refuses even where tokens are optional
-        if policy.auth == "optional" and _is_met_by_nobody(request, policy.requirement):
-            return Admit()
-        return Refuse(reason=Reason.MISSING)
+        credentials = ()
+        refuse = Refuse(reason=Reason.MALFORMED, detail=str(much))
     if len(credentials) > 1 and policy.multiple_tokens == "refuse":
-        return Refuse(reason=Reason.MULTIPLE_TOKENS, detail=f"{len(credentials)} different tokens in one request")
-    furthest: Refuse | None = None
+        refuse = Refuse(reason=Reason.MULTIPLE_TOKENS, detail=f"{len(credentials)} different tokens in one request")
+        credentials = ()
     store_silent = False
     for credential in credentials:
         decision = yield from _judge(credential, request, policy, verifier, now, store_silent=store_silent)
         if isinstance(decision, Admit):
             return decision
-        if furthest is None or decision.stage > furthest.stage:
-            furthest = decision
+        if refuse is None or decision.stage > refuse.stage:
+            refuse = decision
         store_silent = store_silent or decision.state_unknown
-    return furthest or Refuse(reason=Reason.MISSING)
+    # an anonymous caller meets no requirement but that of a topic that everybody may have, so a route that has one
+    # refuses even where tokens are optional
+    optional = refuse is None and policy.auth == "optional" and _is_met_by_nobody(request, policy.requirement)
+    if policy.auth == "off" or optional:
+        return Admit()
+    return refuse or Refuse(reason=Reason.MISSING)
 
 
 def _own(recalled: Verified | None, policy: Policy) -> Verified | None:

@@ -23,12 +23,11 @@ def extract(request: Request, sources: Sources) -> tuple[Credential, ...]:
 
     Raises `TooMuch` past 8 credentials, or 8 KiB in one of them.
     """
-    found: list[_Found] = []
+    found = _from_headers(request, sources)
     if request.query and sources.by_query:
-        found += sorted(_from_query(request.query, sources), key=_rank)
-    found += sorted(_from_headers(request, sources), key=_rank)
-    if not found:
-        return ()
+        found = _ranked(list(_from_query(request.query, sources))) + _ranked(found)
+    elif len(found) > 1:
+        found = _ranked(found)
     first: dict[bytes, Source] = {}
     for _, token, source in found:
         if len(token) > MAX_TOKEN_BYTES:
@@ -38,7 +37,11 @@ def extract(request: Request, sources: Sources) -> tuple[Credential, ...]:
     if len(first) > MAX_CREDENTIALS:
         msg = f"there are more than {MAX_CREDENTIALS} credentials"
         raise TooMuch(msg)
-    return tuple(Credential(token, source) for token, source in first.items())
+    return tuple([Credential(token, source) for token, source in first.items()])
+
+
+def _ranked(found: list[_Found]) -> list[_Found]:
+    return sorted(found, key=_rank)
 
 
 def _rank(found: _Found) -> int:
@@ -57,20 +60,19 @@ def _from_query(query: bytes, sources: Sources) -> Iterator[_Found]:
                 yield place[0], token, place[1]
 
 
-def _from_headers(request: Request, sources: Sources) -> Iterator[_Found]:
-    table = sources.by_header
-    cookies = len(table)  # cookies rank behind every header
+def _from_headers(request: Request, sources: Sources) -> list[_Found]:
+    table, watched = sources.by_header, sources.watched
+    found: list[_Found] = []
     for name, value in request.headers:
+        if name not in watched:
+            continue
         place = table.get(name)
-        if place is not None:
-            rank, source = place
-            tokens = _schemed(value) if name in _SCHEMED else map(_bare, value.split(b","))
-            for token in tokens:
-                if token:
-                    yield rank, token, source
-        elif name == b"cookie" and sources.by_cookie:
-            for found_rank, token, source in _from_cookies(value, sources):
-                yield cookies + found_rank, token, source
+        if place is None:  # cookies rank behind every header
+            found += [(len(table) + rank, token, source) for rank, token, source in _from_cookies(value, sources)]
+            continue
+        tokens = _schemed(value) if name in _SCHEMED else map(_bare, value.split(b","))
+        found += [(place[0], token, place[1]) for token in tokens if token]
+    return found
 
 
 def _from_cookies(value: bytes, sources: Sources) -> Iterator[_Found]:
@@ -90,22 +92,24 @@ def _unquote(text: bytes) -> bytes:
     return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), spaced) if b"%" in spaced else spaced
 
 
-def _schemed(value: bytes) -> Iterator[bytes]:
+def _schemed(value: bytes) -> list[bytes]:
     """Split an `Authorization` value: Bearer (RFC 6750, 2.1) or a bare token; other schemes are no credentials.
 
     WSGI servers fold repeated fields into one with commas, which no compact token holds, so each shape of the gate
     splits there. A parameter of another scheme (`Digest a=b, c=d`) is no bare token.
     """
     foreign = False
+    found: list[bytes] = []
     for part in value.split(b","):
         stripped = part.strip(b" \t")
         scheme, space, rest = stripped.partition(b" ")
         if space:
             foreign = scheme.lower() != b"bearer"
             if not foreign:
-                yield rest.strip(b" \t")
+                found.append(rest.strip(b" \t"))
         elif not foreign and stripped.lower() != b"bearer":
-            yield stripped
+            found.append(stripped)
+    return found
 
 
 def _bare(value: bytes) -> bytes:

@@ -23,6 +23,8 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     by_query: SourceTable = {}
     by_header: SourceTable = {}
     by_cookie: SourceTable = {}
+    watched: frozenset[bytes] = frozenset()
+    """The header fields in which a token may stand."""
 
     def __post_init__(self) -> None:
         """Build the tables."""
@@ -31,6 +33,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         force(self, "by_query", _table("query", self.query, self.query))
         force(self, "by_header", _table("header", lower, self.header))
         force(self, "by_cookie", _table("cookie", self.cookies, self.cookies))
+        force(self, "watched", frozenset(self.by_header) | ({b"cookie"} if self.cookies else set()))
 
 
 def _table(kind: SourceKind, arriving: tuple[str, ...], names: tuple[str, ...]) -> SourceTable:
