@@ -7,8 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar, assert_never
 
-from sluicegate.core.decide import decide
-from sluicegate.core.decision import Decision
+from sluicegate.core.decide import decide, decide_again
+from sluicegate.core.decision import Admit, Decision
 from sluicegate.core.events import Event
 from sluicegate.core.flow import Answer, Call, FindRevocation, Later, Now, Once, Question, Tell, Wait
 from sluicegate.core.policy import Policy
@@ -69,14 +69,21 @@ class Engine:
         self._scheduler: Final = scheduler
         self._instrument: Final = instrument
 
-    def begin(self, request: Request, policy: Policy | None = None) -> Decision | Coroutine[Any, Any, Decision]:
+    def begin(
+        self, request: Request, policy: Policy | None = None, *, admitted: Admit | None = None
+    ) -> Decision | Coroutine[Any, Any, Decision]:
         """Decide at once where every answer is at hand, else return a coroutine that will.
 
-        `policy` is the engine's own as one route has it (`Policy.with_route`).
+        `policy` is the engine's own as one route has it (`Policy.with_route`). `admitted` is what this engine said of
+        a request with the same headers, query and topic; then only what may have changed is looked at.
         """
         chosen = self.policy if policy is None else policy
         now = self._clock()
-        outcome = begin(decide(request, chosen, self._verifier, now), self.answer)
+        if admitted is None:
+            flow = decide(request, chosen, self._verifier, now)
+        else:
+            flow = decide_again(admitted, request, chosen, self._verifier, now)
+        outcome = begin(flow, self.answer)
         if isinstance(outcome, Coroutine):
             return self._observed(request, outcome, now)
         self._observe(request, outcome, now)

@@ -66,14 +66,19 @@ class Held:
         loop.call_soon_threadsafe(answer.set_result, {})
 
 
-def engine(state: Any = None, **policy: Any) -> Engine:  # noqa: ANN401 - whatever a Policy takes
+def engine(
+    state: Any = None,  # noqa: ANN401 - any store
+    *,
+    clock: Callable[[], float] = lambda: NOW,
+    **policy: Any,  # noqa: ANN401 - whatever a Policy takes
+) -> Engine:
     """Return an engine for the tokens of the table."""
     key = load(base64.b64encode(SECRET).decode(), ["HS256"])
     return Engine(
         Policy(**policy),
         LocalKeys(key, ClaimNames(meta=(("tier", "tier"),))),
         state=state or Listed(),
-        clock=lambda: NOW,
+        clock=clock,
     )
 
 
@@ -143,8 +148,10 @@ def running(
     gate = Running(Gateway(engine=decides, routes=routes, limits=choices.pop("limits", Limits()), **choices), loop)
     try:
         gate.start()
-        yield gate
-        gate.stop(0)
+        try:
+            yield gate
+        finally:
+            gate.stop(0)  # also after a failure: a uvloop that still serves does not end
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

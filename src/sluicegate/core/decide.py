@@ -4,23 +4,29 @@ Each credential is judged whole: the token whose state was asked is the token th
 comes from it alone. A junk token beside it can add nothing and hide nothing.
 """
 
-from sluicegate.core.check_state import UNKNOWN, Unknown, check_state
+import msgspec
+
+from sluicegate.core.check_state import UNKNOWN, Said, Unknown, check_state
 from sluicegate.core.claims import Identifiers, MalformedClaim, Verified, check, identify, unmet
-from sluicegate.core.decision import Admit, Decision, Identity, Reason, Refuse
+from sluicegate.core.decision import Admit, Decision, Grounds, Identity, Reason, Refuse
 from sluicegate.core.extract import TooMuch, extract
-from sluicegate.core.flow import NOW, Flow, ask
+from sluicegate.core.flow import NOW, Flow, Hits, ask
 from sluicegate.core.policy import Policy, Requirement
 from sluicegate.core.request import Credential, Request, Source
 from sluicegate.core.revocation import Revocation
 from sluicegate.core.token import MalformedToken, Peeked, digest, peek
 from sluicegate.core.topics import is_allowed
 from sluicegate.core.verify import Verifier
+from sluicegate.errors import StateUnavailable
 
 
-def decide(request: Request, policy: Policy, verifier: Verifier, now: float) -> Flow[Decision]:
+def decide(
+    request: Request, policy: Policy, verifier: Verifier, now: float, *, said: Said | None = None
+) -> Flow[Decision]:
     """Decide about one request, at `now` seconds since the epoch.
 
-    A generator: it yields questions and is sent their answers (see `flow`).
+    A generator: it yields questions and is sent their answers (see `flow`). What the store has `said` already, it is
+    not asked again.
     """
     refuse: Refuse | None = None
     try:
@@ -33,9 +39,10 @@ def decide(request: Request, policy: Policy, verifier: Verifier, now: float) -> 
         credentials = ()
     store_silent = False
     for credential in credentials:
-        decision = yield from _judge(credential, request, policy, verifier, now, store_silent=store_silent)
+        decision = yield from _judge(credential, request, policy, verifier, now, store_silent=store_silent, said=said)
         if isinstance(decision, Admit):
-            return decision
+            # behind one that was refused: it is let in only for as long as the other is not
+            return decision if refuse is None else msgspec.structs.replace(decision, grounds=None)
         if refuse is None or decision.stage > refuse.stage:
             refuse = decision
         store_silent = store_silent or decision.state_unknown
@@ -45,6 +52,33 @@ def decide(request: Request, policy: Policy, verifier: Verifier, now: float) -> 
     if policy.auth == "off" or optional:
         return Admit()
     return refuse or Refuse(reason=Reason.MISSING)
+
+
+def decide_again(admitted: Admit, request: Request, policy: Policy, verifier: Verifier, now: float) -> Flow[Decision]:
+    """Decide about a request with the headers, query and topic of one that was admitted under the same policy.
+
+    Comes to what `decide` does, and leaves out what cannot have changed: the same credential is found in the same
+    words, and has the same digest. A verifier that recalls the very verdict of before vouches for the very claims, so
+    the question to the store is the same, and so is what a route requires of claims and topic. Asked and applied anew
+    is what may have changed: verdict, rules, state. Where one of them has, `decide` says what follows.
+    """
+    grounds = admitted.grounds
+    said: Said | None = None
+    if grounds is not None and grounds.policy is policy:
+        verified = grounds.verified
+        if verifier.recall(grounds.digest, request, now) is verified and check(verified, policy, now) is None:
+            if policy.state == "none":
+                return admitted
+            question = verified.identifiers.question
+            try:
+                hits: Hits = yield question
+            except StateUnavailable as away:
+                said = question, away
+            else:
+                if len(hits) == 0:
+                    return admitted
+                said = question, hits
+    return (yield from decide(request, policy, verifier, now, said=said))
 
 
 def _own(recalled: Verified | None, policy: Policy) -> Verified | None:
@@ -62,6 +96,7 @@ def _judge(
     now: float,
     *,
     store_silent: bool,
+    said: Said | None,
 ) -> Flow[Admit | Refuse]:
     """Judge one credential from its bytes to its claims.
 
@@ -88,7 +123,7 @@ def _judge(
         verified = yield from verifier.prove(peeked, identifiers, now)
         if isinstance(verified, Reason) and verified is not Reason.DENIED:
             return Refuse(reason=verified, source=credential.source)
-    state = UNKNOWN if store_silent else (yield from check_state(identifiers, policy))
+    state = UNKNOWN if store_silent else (yield from check_state(identifiers, policy, said))
     if state is UNKNOWN and policy.state == "refuse":
         return Refuse(reason=Reason.STATE_UNAVAILABLE, source=credential.source, state_unknown=True)
     if peeked is not None and not isinstance(state, Revocation):
@@ -97,7 +132,8 @@ def _judge(
         now, state, verified = yield from _meanwhile(now, state, verified, identifiers, policy)
     if not isinstance(verified, Verified):
         return Refuse(reason=verified, source=credential.source, state_unknown=state is UNKNOWN)
-    return _settle(verified, state, source=credential.source, request=request, policy=policy, now=now)
+    grounds = Grounds(policy, verified, fingerprint) if state is None else None
+    return _settle(verified, state, source=credential.source, request=request, policy=policy, now=now, grounds=grounds)
 
 
 def _settle(
@@ -108,6 +144,7 @@ def _settle(
     request: Request,
     policy: Policy,
     now: float,
+    grounds: Grounds | None,
 ) -> Admit | Refuse:
     """Apply the rules. The token is genuine, and its bearer may learn what became of it."""
     revocation = state if isinstance(state, Revocation) else None
@@ -126,7 +163,7 @@ def _settle(
             needed=tuple(sorted(policy.requirement.scopes)),
             state_unknown=unknown,
         )
-    return Admit(identity=identity, source=source, identifiers=identifiers, state_unknown=unknown)
+    return Admit(identity=identity, source=source, identifiers=identifiers, state_unknown=unknown, grounds=grounds)
 
 
 def _kept_from(request: Request, identity: Identity, requirement: Requirement) -> Reason | None:

@@ -10,7 +10,8 @@ import msgspec
 from sluicegate.core.request import Source
 
 if TYPE_CHECKING:
-    from sluicegate.core.claims import Identifiers
+    from sluicegate.core.claims import Identifiers, Verified
+    from sluicegate.core.policy import Policy
 
 NO_META: Mapping[str, Any] = MappingProxyType({})
 
@@ -66,17 +67,44 @@ class Identity(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     expires_at: float | None = None
 
 
+class Grounds(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """What an admission rests on, beside the words of its request: headers, query and topic.
+
+    `decide_again` says the same of the same words for as long as it holds. Two are equal that rest on the same token:
+    what two gates say alike is alike.
+    """
+
+    policy: "Policy"
+    verified: "Verified"
+    digest: bytes
+    """SHA-256 of the token."""
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the token."""
+        return isinstance(other, Grounds) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        """Go by the token."""
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        """Show what vouches for it: a policy fills a page."""
+        return f"<Grounds {self.verified!r}>"
+
+
 class Admit(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Let it through. `identity` is None for an anonymous request where the route allows that.
 
     `identifiers` is what the token can be revoked by: for whatever outlives the request that it opened.
-    `state_unknown`: the store was out of reach and the operator chose to admit (`fail_open`).
+    `state_unknown`: the store was out of reach and the operator chose to admit (`fail_open`). `grounds` is what it
+    rests on; None where each request must be decided from the start.
     """
 
     identity: Identity | None = None
     source: Source | None = None
     identifiers: "Identifiers | None" = None
     state_unknown: bool = False
+    grounds: Grounds | None = None
 
 
 class Refuse(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -47,6 +47,24 @@ class _Place:
 
 
 @final
+class _Plan:
+    """What a head leads to; serves again when the same head comes again on its connection.
+
+    `words` is its request without what differs each time, `admitted` the last admission of them.
+    """
+
+    __slots__ = ("admitted", "gateway", "is_preflight", "place", "policy", "words")
+
+    def __init__(self, gateway: "Gateway", place: _Place, words: Request, policy: Policy | None) -> None:
+        self.gateway: Final = gateway
+        self.place: Final = place
+        self.words: Final = words
+        self.policy: Final = policy
+        self.is_preflight: Final = words.method == "OPTIONS" and is_preflight(words)
+        self.admitted: Admit | None = None
+
+
+@final
 class Gateway:
     """Serves routes on one listener.
 
@@ -174,51 +192,72 @@ class Gateway:
         client = client_address(peer.address, head.block.fields, self._trusted) if peer.trusted else peer.client
         if self._rate is not None and self._is_too_often(connection, head, client, request_id):
             return
-        path = head.target.path
+        plan = head.plan
+        if not isinstance(plan, _Plan) or plan.gateway is not self:
+            plan = self._planned(connection, head, request_id)
+            if plan is None:
+                return
+        words = plan.words
+        request = Request(
+            method=words.method,
+            path=words.path,
+            query=words.query,
+            headers=words.headers,
+            client=client,
+            id=request_id,
+            topic=words.topic,
+        )
+        action = plan.place.action
+        if plan.is_preflight:
+            action.preflight(connection, head, request)
+        elif plan.policy is None:
+            action.admit(connection, head, request, None)
+        else:
+            outcome = self._begin(request, plan.policy, admitted=plan.admitted)
+            if isinstance(outcome, Admit):
+                plan.admitted = outcome
+                action.admit(connection, head, request, outcome)
+            elif isinstance(outcome, Refuse):
+                self._refuse(connection, head, request, outcome)
+            else:
+                connection.wait(self._later(outcome, connection, head, request, plan))
+
+    def _planned(self, connection: Connection, head: Head, request_id: str) -> _Plan | None:
+        """Find where a head leads; None where that is nowhere, and is answered."""
+        block, path = head.block, head.target.path
         try:
             found = self._table.find(path)
         except Malformed as malformed:
             answer = problem(malformed.status, malformed.reason, str(malformed), request_id=request_id)
             connection.respond(answer, more=self._cors.lines(head), close=True)
-            return
+            return None
         if found is None:
             connection.respond(_nowhere(head, request_id), more=self._cors.lines(head))
-            return
-        request = Request(
+            return None
+        words = Request(
             method=head.method,
             path=path.decode("ascii"),
             query=head.target.query,
-            headers=head.block.fields,
-            client=client,
-            id=request_id,
+            headers=block.fields,
             topic=found.topic,
         )
-        self._decide(connection, head, request, self._places[found.place])
-
-    def _decide(self, connection: Connection, head: Head, request: Request, place: _Place) -> None:
+        place = self._places[found.place]
         asked = place.asked
         if asked is not None:
             try:
-                request = original(
-                    request, asked.proxy, trusted=asked.trusted(connection.peer.address), prefix=asked.prefix
+                words = original(
+                    words, asked.proxy, trusted=asked.trusted(connection.peer.address), prefix=asked.prefix
                 )
             except UnclearOriginal:
-                connection.respond(unclear(request.id))
-                return
-        if request.method == "OPTIONS" and is_preflight(request):
-            place.action.preflight(connection, head, request)
-            return
+                connection.respond(unclear(request_id))
+                return None
         policy = place.publish if place.publish is not None and head.method == "POST" else place.policy
-        if policy is None:
-            place.action.admit(connection, head, request, None)
-        else:
-            outcome = self._begin(request, policy)
-            if isinstance(outcome, Admit):
-                place.action.admit(connection, head, request, outcome)
-            elif isinstance(outcome, Refuse):
-                self._refuse(connection, head, request, outcome)
-            else:
-                connection.wait(self._later(outcome, connection, head, request, place))
+        plan = _Plan(self, place, words, policy)
+        before = block.plan
+        if isinstance(before, _Plan) and before.words.query == words.query and before.words.topic == words.topic:
+            plan.admitted = before.admitted  # the fields are the same; for another policy it is not said again
+        head.plan = block.plan = plan
+        return plan
 
     def _refuse(self, connection: Connection, head: Head, request: Request, refuse: Refuse) -> None:
         connection.respond(refusal(refuse, request_id=request.id), more=self._cors.lines(head))
@@ -229,11 +268,12 @@ class Gateway:
         connection: Connection,
         head: Head,
         request: Request,
-        place: _Place,
+        plan: _Plan,
     ) -> None:
         decision = await pending
         if isinstance(decision, Admit):
-            place.action.admit(connection, head, request, decision)
+            plan.admitted = decision
+            plan.place.action.admit(connection, head, request, decision)
         else:
             self._refuse(connection, head, request, decision)
 

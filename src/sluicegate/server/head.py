@@ -60,6 +60,8 @@ class Block(msgspec.Struct):
     """The client waits for 100 before it sends the body."""
     written: tuple[object, object, bytes] | None = None
     """For whoever writes these fields again: what it last wrote, after what two things were the same."""
+    plan: object = None
+    """For whoever answers: what it made of the last request with these fields."""
 
     def __repr__(self) -> str:
         """Show no values: tokens live there."""
@@ -74,6 +76,15 @@ class Head(msgspec.Struct):
     target: Target
     block: Block
     raw: bytes = b""
+    plain: bool = False
+    """An HTTP/1.1 request without a body, whose answer has one and leaves the connection open: most are."""
+    plan: object = None
+    """For whoever answers: what it made of this head. The same bytes mean the same."""
+
+    def __post_init__(self) -> None:
+        """See what it is."""
+        block = self.block
+        self.plain = block.http11 and block.persistent and not block.length and self.method != "HEAD"
 
     def __repr__(self) -> str:
         """Show neither query nor headers: tokens live there."""

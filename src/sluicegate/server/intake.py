@@ -164,10 +164,13 @@ class Upload:
         """Tell whether all of it has come, and none is left to hand on."""
         return self._body.done and not self._pieces
 
-    @property
-    def short(self) -> bool:
-        """Tell whether what is still to come is known, and little enough to be thrown away."""
-        return isinstance(self._body, Counted) and self._body.left <= _MOST_DISCARDED
+    def is_costly(self, *, expects: bool) -> bool:
+        """Tell whether to read the rest only to throw it away would cost more than the connection.
+
+        It is not known how long it is, or it is long; or the client `expects` to be told before it sends it.
+        """
+        short = isinstance(self._body, Counted) and self._body.left <= _MOST_DISCARDED
+        return not self._body.done and (expects or not short)
 
     def read(self, data: bytes, exchange: Exchange | None) -> bytes:
         """Take some bytes; return those that come after the body. Raises `Malformed`."""

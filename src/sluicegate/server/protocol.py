@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Serve requests, feed the body of the one in flight, or hold what is not its turn."""
-        if self._is_free():
+        if self._head is None and self._intake.upload is None and not self._choked and not self._ending:  # `_is_free`
             self._serve(data)
         elif self._ending:
             return
@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
             return
         self._looping = False
         # the deadline of a head is set once: one byte a second does not move it
-        if reader.begun and not self._arriving:
+        if not self._arriving and reader.begun:
             self._arriving = True
             self.extend(self._shared.limits.head_time)
 
@@ -219,31 +219,32 @@ class Connection(asyncio.Protocol):
 
     def answer(self, lines: bytes, body: bytes, *, close: bool = False) -> None:
         """Give an answer of our own: status line and header lines, each with its end, and the body."""
-        head = self._head
-        http11, last = True, True
+        head, shared = self._head, self._shared
+        if head is not None and head.plain and not (close or shared.draining or self._half_closed):
+            self.transport.write(b"".join((lines, shared.clock.date, b"\r\n", body)))  # what nearly all come to
+            return self.finish(close=False)
         if head is None:
-            close = True
+            http11 = last = close = True
         else:
             upload = self._intake.upload
-            if upload is not None and not upload.whole:
-                # a short rest is read and thrown away; of a longer one, or one that the client may not send at all
-                # (RFC 9110, 10.1.1), nobody could tell where the next request begins
-                close = close or head.block.expects or not upload.short
+            # a short rest is read and thrown away; of a longer one, or one that the client may not send at all
+            # (RFC 9110, 10.1.1), nobody could tell where the next request begins
+            close = close or (upload is not None and upload.is_costly(expects=head.block.expects))
             http11, last = head.block.http11, close or self.last(head)
-            if head.method == "HEAD":
-                body = b""
-        line = connection_line(http11=http11, last=last)
-        self.transport.write(b"".join((lines, self._shared.clock.date, line, b"\r\n", body)))
+            body = b"" if head.method == "HEAD" else body
+        self.transport.write(
+            b"".join((lines, shared.clock.date, connection_line(http11=http11, last=last), b"\r\n", body))
+        )
         self.finish(close=last, linger=close)
 
     def finish(self, *, close: bool, linger: bool = False) -> None:
         """The answer to the request in flight is written: go on to the next, or end."""
         self._head = self._exchange = self._task = None
-        limits, intake = self._shared.limits, self._intake
-        self._deadline = self._shared.clock.now + limits.idle
+        shared, intake = self._shared, self._intake
+        self._deadline = shared.clock.now + shared.limits.idle
         if intake.upload is not None:
             intake.discard()
-            self._deadline = self._shared.clock.now + limits.body_time
+            self._deadline = shared.clock.now + shared.limits.body_time
         if close:
             self._end(linger=linger or intake.upload is not None or bool(intake.held))
         elif not self._looping and (intake.stopped or intake.held or self._half_closed):
