@@ -46,7 +46,7 @@ def case(name: str, raw: bytes | tuple[bytes | tuple[bytes, int], ...], *gets: G
     return Case(name, written, gets, end or ("closed" if isinstance(last, int) and last >= 400 else "open"))
 
 
-def written(cases: Iterable[Case]) -> str:
+def written(cases: Iterable[msgspec.Struct]) -> str:
     """Write cases as the lines of a file."""
     return "".join(json.dumps(msgspec.to_builtins(one), separators=(",", ":")) + "\n" for one in cases)
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from tests.corpus.case import DATA, Case, written
 from tests.corpus.families import chunks, fields, framing, hosts, lines, pipelines, smuggling, targets
+from tests.corpus.replies import replies
 
 FAMILIES: Final[Mapping[str, Callable[[], Iterator[Case]]]] = {
     module.__name__.rpartition(".")[2]: module.cases
@@ -14,7 +15,7 @@ FAMILIES: Final[Mapping[str, Callable[[], Iterator[Case]]]] = {
 
 def texts() -> dict[str, str]:
     """Return the text of each file."""
-    return {name: written(cases()) for name, cases in FAMILIES.items()}
+    return {name: written(cases()) for name, cases in FAMILIES.items()} | {"replies": written(replies())}
 
 
 if __name__ == "__main__":

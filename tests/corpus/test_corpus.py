@@ -16,7 +16,7 @@ SHORT = 110
 """Cases of at most so many bytes are cut at every place."""
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "replies"])
 def test_the_data_is_what_the_generator_makes(family: str) -> None:
     assert (DATA / f"{family}.jsonl").read_text("ascii") == generate.texts()[family]
 

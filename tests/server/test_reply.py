@@ -126,5 +126,5 @@ def test_every_cut_gives_the_same_head() -> None:
 
 
 def test_a_reason_may_be_missing_and_the_version_is_our_own() -> None:
-    assert read(b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n").lines == b"HTTP/1.1 200\r\nContent-Length: 0\r\n"
+    assert read(b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n").lines == b"HTTP/1.1 200 \r\nContent-Length: 0\r\n"
     assert read(b"HTTP/1.0 404 Not There\r\nX: y\r\n\r\n").lines == b"HTTP/1.1 404 Not There\r\nX: y\r\n"

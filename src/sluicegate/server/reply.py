@@ -122,6 +122,8 @@ def _read(head: bytes, status: int, method: str, *, http11: bool) -> Reply:
     body = _body(status, fields, method, http11=http11)
     if status < 200 or status == 204:  # noqa: PLR2004 - RFC 9110, 8.6: these carry no length
         lines = _without(lines, {b"content-length"})
+    if lines[12:13] == b"\r":  # RFC 9112, 4: the space is there even where the reason is not
+        lines = lines[:12] + b" " + lines[12:]
     return Reply(status, lines if http11 else b"HTTP/1.1" + lines[8:], fields, body, persistent)
 
 
