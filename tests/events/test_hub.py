@@ -7,7 +7,7 @@ import pytest
 
 from sluicegate.server.hub import Pace
 from sluicegate.sse.subscription import Terms
-from tests.events.gate import WRITER, Streams, bearer, streaming
+from tests.events.gate import WRITER, Stream, Streams, bearer, streaming
 from tests.events.reading import read
 from tests.table.tokens import NOW, mint
 from tests.wire import connected, exchange, request
@@ -337,3 +337,20 @@ def test_any_page_may_read_without_cookies_and_none_with_them_where_every_origin
             assert stream.head.status == 200
         cookie = ("Cookie", f"session_token={mint()}")
         assert exchange(hub.gate.address, request("/events/public-x", cookie, evil)).status == 403
+
+
+def test_what_a_client_sends_behind_its_request_for_a_stream_is_nobodys(hub: Streams) -> None:
+    publish = request("/events/public-behind", bearer(WRITER), method="POST", body=b"x")
+    published = hub.hub.broker.counts.published
+    with connected(hub.gate.address) as wire, hub.reading("public-behind") as other:
+        wire.send(request("/events/public-behind", bearer(mint())) + publish)
+        stream = Stream(wire)
+        wire.send(publish)
+        hub.publish("public-behind", "the only one")
+        assert stream.next() == other.next() == [("message", "the only one")]
+        hub.revoke("BLACKLIST:sub:alice")
+        assert [kind for kind, _ in stream.rest()] == [kind for kind, _ in other.rest()] == ["auth"]
+        assert stream.over
+        assert wire.read_to_end() == b"\r\n"
+        hub.store.remove("BLACKLIST:sub:alice")
+    assert hub.hub.broker.counts.published == published + 1

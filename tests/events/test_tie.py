@@ -92,8 +92,9 @@ def test_any_response_that_takes_long_is_tied_to_its_token(took: float, held: in
         assert isinstance(decision, Admit)
         tie = guard.tie(cast("Connection", Wholly()), decision, cast("Exchange", Wholly()))
         assert tie is not None
+        tie.begins(b"HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\n", chunked=True, now=5.0)
         for now in (5.0, 5.0 + took):
-            tie.passed(b"HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\n", b"x", chunked=True, now=now)
+            tie.passed(b"x", now)
         before = live.open
         tie.over()
         return before, live.open
@@ -112,8 +113,9 @@ def test_a_token_that_was_revoked_while_the_upstream_thought_opens_no_long_respo
         tie = guard.tie(cast("Connection", client), decision, cast("Exchange", client))
         assert tie is not None
         store.put("BLACKLIST:sub:alice", Entry("abuse"))
+        tie.begins(b"HTTP/1.1 200 OK\r\n", chunked=True, now=5.0)
         for now in (5.0, 5.0 + LONG):
-            tie.passed(b"HTTP/1.1 200 OK\r\n", b"x", chunked=True, now=now)
+            tie.passed(b"x", now)
         return client.is_broken_off and live.open == 0
 
     assert asyncio.run(scene())

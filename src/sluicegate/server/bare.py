@@ -1,8 +1,8 @@
-"""Sockets without an event loop's machinery around them: for connections on which little but writing happens.
+"""Sockets without an event loop's machinery around them: for the many connections on which little happens.
 
-An open stream is written to, and otherwise waited on for the client to leave. A transport of the event loop takes
-1.2 KB for that; here a socket is a number, an entry in a table, and a place in one epoll. What is written goes to the
-kernel at once: nothing is queued that the kernel takes.
+An open stream is written to now and then, and otherwise waited on for its client to leave. A transport of the event
+loop takes 1.2 KB for that; here a socket is a number, an entry in a table, and a place in one epoll. What is written
+goes to the kernel at once: nothing is queued that the kernel takes.
 """
 
 import asyncio
@@ -10,14 +10,16 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, final
 
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
+_READ: Final = getattr(select, "EPOLLIN", 0)
 _LEFT: Final = getattr(select, "EPOLLRDHUP", 0)
 _MORE: Final = getattr(select, "EPOLLOUT", 0)
 _OVER: Final = getattr(select, "EPOLLHUP", 0) | getattr(select, "EPOLLERR", 0)
-_UNREAD: Final = 65_536
+_PIECE: Final = 65_536
 
 
 @final
@@ -31,12 +33,14 @@ class BareSockets:
         if self._epoll is not None:
             loop.add_reader(self._epoll.fileno(), self._ready)
 
-    def take(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> asyncio.Transport:
+    def take(
+        self, transport: asyncio.Transport, protocol: asyncio.Protocol, *, is_read: bool = True
+    ) -> asyncio.Transport:
         """Take a connection out of the event loop's hands; return what it is written to from now on.
 
         That is the same transport where a bare socket cannot do it: over TLS, with something still to be written, on a
-        system without epoll. The protocol is told what it would be told of any transport, but never what the client
-        still sends: that stays with the kernel.
+        system without epoll. The protocol is told what it would be told of any transport. Where nothing `is_read`,
+        what the other side still sends stays with the kernel, and only its leaving is told.
         """
         if self._epoll is None or transport.is_closing() or transport.get_write_buffer_size():
             return transport
@@ -49,7 +53,7 @@ class BareSockets:
         except OSError:  # no more numbers are to be had
             return transport
         try:
-            self._epoll.register(number, _LEFT)
+            self._epoll.register(number, _READ if is_read else _LEFT)
         except OSError:
             os.close(number)
             return transport
@@ -57,7 +61,7 @@ class BareSockets:
         transport.abort()
         while len(self._open) <= number:
             self._open.append(None)
-        bare = self._open[number] = BareSocket(self, protocol, number)
+        bare = self._open[number] = BareSocket(self, protocol, number, _READ if is_read else _LEFT)
         return bare
 
     def stop(self) -> None:
@@ -69,10 +73,10 @@ class BareSockets:
             bare.abort()
         self._epoll.close()
 
-    def watch(self, number: int, *, writing: bool, leaving: bool) -> None:
-        """Wait for the client to take more, or to leave, or for neither: that it is gone is always told."""
+    def watch(self, number: int, what: int) -> None:
+        """Wait for these events, and, as always, for the end."""
         if self._epoll is not None:
-            self._epoll.modify(number, (_MORE if writing else 0) | (_LEFT if leaving else 0))
+            self._epoll.modify(number, what)
 
     def forget(self, number: int, protocol: asyncio.Protocol, why: OSError | None) -> None:
         """Close a socket. Its protocol is told when the loop turns."""
@@ -93,15 +97,15 @@ class BareSockets:
 class BareSocket(asyncio.Transport):
     """One of them. It holds what the kernel did not take, and tells its protocol to pause for as long."""
 
-    __slots__ = ("_has_left", "_is_closing", "_number", "_pending", "_protocol", "_sockets")
+    __slots__ = ("_awaited", "_is_closing", "_number", "_pending", "_protocol", "_sockets")
 
-    def __init__(self, sockets: BareSockets, protocol: asyncio.Protocol, number: int) -> None:
+    def __init__(self, sockets: BareSockets, protocol: asyncio.Protocol, number: int, awaited: int) -> None:
         self._sockets: Final = sockets
         self._protocol: Final = protocol
         self._number = number
         self._pending: bytes | None = None
         self._is_closing = False
-        self._has_left = False
+        self._awaited = awaited
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Give something to the kernel, and hold what it does not take. Does nothing once the connection has ended."""
@@ -118,21 +122,37 @@ class BareSocket(asyncio.Transport):
             return
         if taken != len(data):
             self._pending = bytes(data[taken:])
-            self._watch()
+            self._await(self._awaited)
             self._protocol.pause_writing()
 
     def ready(self, what: int) -> None:
         """Take note of what epoll says."""
-        if what & _OVER:
-            self._end(None)
-            return
-        if what & _MORE:
+        if what & _READ & self._awaited:
+            self._read()
+        elif what & _OVER:
+            self._end(ConnectionResetError())
+        elif what & _LEFT & self._awaited:
+            self._left()
+        if what & _MORE and self._pending is not None:
             self._go_on()
-        if what & _LEFT and self._number >= 0 and not self._has_left:
-            self._has_left = True
-            self._watch()
-            if not self._protocol.eof_received():
-                self.close()
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._number, _PIECE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        if data:
+            self._protocol.data_received(data)
+        else:
+            self._left()
+
+    def _left(self) -> None:
+        self._await(0)
+        if not self._protocol.eof_received():
+            self.close()
 
     def _go_on(self) -> None:
         pending = self._pending or b""
@@ -150,11 +170,13 @@ class BareSocket(asyncio.Transport):
         if self._is_closing:
             self.close()
             return
-        self._watch()
+        self._await(self._awaited)
         self._protocol.resume_writing()
 
-    def _watch(self) -> None:
-        self._sockets.watch(self._number, writing=self._pending is not None, leaving=not self._has_left)
+    def _await(self, what: int) -> None:
+        self._awaited = what
+        if self._number >= 0:
+            self._sockets.watch(self._number, what if self._pending is None else what | _MORE)
 
     def is_closing(self) -> bool:
         """Tell whether it has ended, or will once what is held is written."""
@@ -170,19 +192,22 @@ class BareSocket(asyncio.Transport):
         if self._pending is None and self._number >= 0:
             # closed with something unread, the kernel would reset the connection and what was written last be lost
             with suppress(OSError):
-                os.read(self._number, _UNREAD)
+                os.read(self._number, _PIECE)
             self._end(None)
 
     def abort(self) -> None:
         """Break off, visibly: with a reset."""
         if self._number >= 0:
             with suppress(OSError):
-                raw = socket.socket(fileno=self._number)
-                try:
-                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-                finally:
-                    raw.detach()
+                self._raw(lambda raw: raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT))
             self._end(None)
+
+    def _raw(self, act: Callable[[socket.socket], object]) -> None:
+        raw = socket.socket(fileno=self._number)
+        try:
+            act(raw)
+        finally:
+            raw.detach()  # the number stays ours
 
     def _end(self, why: OSError | None) -> None:
         self._is_closing = True
@@ -191,18 +216,24 @@ class BareSocket(asyncio.Transport):
             self._sockets.forget(number, self._protocol, why)
 
     def can_write_eof(self) -> bool:
-        """Tell that it cannot shut one side only."""
-        return False
+        """Tell whether one side alone can be shut at once."""
+        return self._pending is None
+
+    def write_eof(self) -> None:
+        """Say that no more will be written. Raises `OSError` where there is nobody to say it to."""
+        self._raw(lambda raw: raw.shutdown(socket.SHUT_WR))
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401, ARG002 - asyncio's
         """Return nothing: who asks has asked before."""
         return default
 
     def pause_reading(self) -> None:
-        """Nothing: what the client sends is not read."""
+        """Leave what comes with the kernel."""
+        self._await(0)
 
     def resume_reading(self) -> None:
-        """Nothing, likewise."""
+        """Read on."""
+        self._await(_READ)
 
 
 _NOBODY: Final = asyncio.Protocol()

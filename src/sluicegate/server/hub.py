@@ -19,12 +19,12 @@ from sluicegate.core.request import Request
 from sluicegate.core.revocation import Revocation
 from sluicegate.drive import begin
 from sluicegate.ports import EventId
-from sluicegate.server.head import Block, Head
+from sluicegate.server.head import Head
 from sluicegate.server.live import Live, end_of
 from sluicegate.server.protocol import Connection
 from sluicegate.server.respond import connection_line, problem
+from sluicegate.server.settled import settled
 from sluicegate.server.stream import EventStream
-from sluicegate.server.target import Target
 from sluicegate.sse.broker import Broker
 from sluicegate.sse.event import chunk, retry
 from sluicegate.sse.history import BEGINNING, read_id
@@ -37,11 +37,6 @@ _LINES: Final = (
     b"X-Content-Type-Options: nosniff\r\nX-Request-ID: "
 )
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
-# all that the end of a stream needs to know of its request
-_SETTLED: Final = {
-    http11: Head("GET", Target(b"/", b"", b"/"), Block(b"", http11, b"", [], {}, persistent=http11))
-    for http11 in (True, False)
-}
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,7 +199,8 @@ class Hub:
             return
         after = last_event_id(asked.head)
         connection.begin(stream)
-        connection.settle(_SETTLED[stream.wrapped])
+        connection.settle(settled(asked.head))
+        connection.go_bare(ends=True)
         self._slots[stream.number % len(self._slots)][stream.number] = stream
         framing = _CHUNKED if stream.wrapped else connection_line(http11=False, last=True)
         connection.transport.write(b"".join((lines, framing, asked.date, b"\r\n")))

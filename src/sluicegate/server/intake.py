@@ -104,8 +104,8 @@ class Intake:
                 self.upload = None
 
     def hold(self, data: bytes) -> None:
-        """Keep this until its turn."""
-        if data:
+        """Keep this until its turn, unless that never comes."""
+        if data and self is not NOTHING:
             self.held += data
             self.update()
 
@@ -119,6 +119,12 @@ class Intake:
         self.upload = None
         self.held = b""
         self.fill(full=False)
+
+    def moved_to(self, transport: asyncio.Transport, *, is_read: bool) -> "Intake":
+        """Return what comes in by another transport, or by one from which nothing is read."""
+        if transport is self._transport:
+            return self
+        return Intake(transport, self._limits) if is_read else NOTHING
 
     def fill(self, *, full: bool) -> None:
         """Say whether whoever takes the body can take no more."""

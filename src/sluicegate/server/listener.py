@@ -140,9 +140,9 @@ class Listener:
                 for connection in list(shared.connections):
                     connection.abort()
                 await gone.wait()
-        if shared.sockets is not None:
-            shared.sockets.stop()
-            shared.sockets = None
+        if shared.bare is not None:
+            shared.bare.stop()
+            shared.bare = None
         if self._timer is not None:
             self._timer.cancel()
         return in_good_order

@@ -6,15 +6,15 @@ from typing import Any, Final, cast, final
 
 from sluicegate.adapters.render import Response
 from sluicegate.engine import new_id
+from sluicegate.server.bare import BareSockets
 from sluicegate.server.head import Head, RequestReader
 from sluicegate.server.intake import Exchange, Intake
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.respond import connection_line, head_of, problem
-from sluicegate.server.shared import Peer, Shared, half_close, reset
+from sluicegate.server.shared import MOST_TURNED_AWAY, Peer, Shared, half_close, reset
 
 _NEVER: Final = float("inf")
 _REMEMBERED: Final = 5.0  # seconds after a request for which its header block is kept
-_MOST_TURNED_AWAY: Final = 1024  # who are told that the house is full; the rest find the door shut
 
 
 @final
@@ -49,10 +49,9 @@ class Connection(asyncio.Protocol):
         self._head: Head | None = None  # the request in flight
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
-        self._looping = False
+        self._looping = self._half_closed = False
         self._arriving = False  # part of a head has come
         self._choked = False  # the client does not read what we write
-        self._half_closed = False
         self._ending = False  # what still comes is thrown away
 
     # asyncio calls these
@@ -63,33 +62,27 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self._intake = Intake(self.transport, shared.limits)
         self.peer = shared.peer(self.transport)
-        crowd = len(shared.connections) - shared.limits.connections
-        shared.connections[self] = None
+        crowd = shared.enter(self)
         self.extend(shared.limits.idle)
-        if crowd >= _MOST_TURNED_AWAY:
+        if crowd > MOST_TURNED_AWAY:
             self.transport.abort()
-        elif crowd >= 0:
+        elif crowd > 0:
             self.respond(problem(503, "connections", "There are too many connections", request_id=new_id()))
 
     def connection_lost(self, _: Exception | None) -> None:
         """Forget the client, and give up what was done for it."""
-        shared = self._shared
-        shared.connections.pop(self, None)
         self._ending = True
         self._give_up()
         self._head = self._intake.upload = None
-        if not shared.connections and shared.gone is not None:
-            shared.gone()
+        self._shared.leave(self)
 
     def data_received(self, data: bytes) -> None:
         """Serve requests, feed the body of the one in flight, or hold what is not its turn."""
         if self._head is None and self._intake.upload is None and not self._choked and not self._ending:  # `_is_free`
             self._serve(data)
-        elif self._ending:
-            return
-        elif self._intake.upload is not None:
+        elif self._intake.upload is not None and not self._ending:
             self._receive(data)
-        else:
+        elif not self._ending:
             self._intake.hold(data)
 
     def eof_received(self) -> bool:
@@ -181,11 +174,16 @@ class Connection(asyncio.Protocol):
         self._exchange = exchange
 
     def settle(self, head: Head) -> None:
-        """A long answer begins: keep no more of its request than this, and no more of its client than it takes."""
-        self._reader = None
-        self._head = head
-        if not self._half_closed and not self._intake.held:
-            self.transport, self._intake = self._shared.bare(self.transport, self, self._intake)
+        """A long answer has begun: keep no more of its request than this."""
+        self._reader, self._head = None, head
+
+    def go_bare(self, *, ends: bool) -> BareSockets:
+        """A long answer has begun; `ends`: the connection ends with it, and is only written to from here on."""
+        intake, sockets = self._intake, self._shared.sockets
+        if not (self._half_closed or intake.stopped or intake.upload):
+            self.transport = sockets.take(self.transport, self, is_read=not ends)
+            self._intake = intake.moved_to(self.transport, is_read=not ends)
+        return sockets
 
     def wait(self, decision: Coroutine[Any, Any, None]) -> None:
         """Let a coroutine go on with the request in flight; it is cancelled when the client leaves."""
@@ -222,7 +220,8 @@ class Connection(asyncio.Protocol):
         head, shared = self._head, self._shared
         if head is not None and head.plain and not (close or shared.draining or self._half_closed):
             self.transport.write(b"".join((lines, shared.clock.date, b"\r\n", body)))  # what nearly all come to
-            return self.finish(close=False)
+            self.finish(close=False)
+            return
         if head is None:
             http11 = last = close = True
         else:

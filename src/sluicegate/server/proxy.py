@@ -12,6 +12,7 @@ from sluicegate.server.reply import Reply, ReplyReader
 from sluicegate.server.respond import connection_line, problem
 from sluicegate.server.search import Search
 from sluicegate.server.sending import Sending
+from sluicegate.server.settled import settled
 from sluicegate.server.upstream import Link, Pool
 
 if TYPE_CHECKING:
@@ -49,14 +50,14 @@ class ProxyExchange:
         cors: bytes,
     ) -> None:
         self._client: Final = client
-        self._head: Final = head
+        self._head = head
         self._pool = pool
         self._balance: Final = balance
         self._id: Final = request_id
-        self._id_line: Final = b"X-Request-ID: %b\r\n" % request_id.encode()
+        self._id_line = b"X-Request-ID: %b\r\n" % request_id.encode()
         self._cors: Final = cors
         start = b"%b %b HTTP/1.1\r\n" % (head.method.encode(), head.target.origin_form)
-        self._request: Final = b"".join((start, lines, self._id_line, b"\r\n"))
+        self._request = b"".join((start, lines, self._id_line, b"\r\n"))
         self._reader: Final = ReplyReader()
         self._link: Link | None = None
         self._search: Search | None = None
@@ -157,6 +158,7 @@ class ProxyExchange:
                 self._finish(clean=not data)
                 return
             out += b"\r\n"
+            self._begins(reply)
         body = self._body
         if body is None:  # what follows a response that is over
             return
@@ -170,14 +172,29 @@ class ProxyExchange:
             self._client.transport.write(out)
         self._passed(piece, body)
 
+    def _begins(self, reply: Reply) -> None:
+        """An answer with a body begins. An event stream lasts: on both of its sides little is held for it."""
+        tie, link = self.tie, self._link
+        if tie is not None and tie.begins(reply.lines, chunked=self._rechunked, now=self._pool.clock.now):
+            sockets = self._client.go_bare(ends=False)
+            if link is not None:
+                link.go_bare(sockets)
+
     def _passed(self, piece: bytes, body: Body) -> None:
         """Go on after a piece: to the next, or to the end, which may be that of the token."""
         if body.done:
             self._finish(clean=not body.rest)
             return
         self._client.extend(self._pool.limits.read_time)
-        if self.tie is not None and self._reply is not None:
-            self.tie.passed(self._reply.lines, piece, chunked=self._rechunked, now=self._pool.clock.now)
+        tie, reply = self.tie, self._reply
+        if tie is not None and reply is not None and tie.passed(piece, self._pool.clock.now) and self._uploaded:
+            self._settle(reply)
+
+    def _settle(self, reply: Reply) -> None:
+        """Keep no more of request and response than their end takes: there may be thousands like this one."""
+        self._head, self._request, self._id_line = settled(self._head), b"", b""
+        reply.lines, reply.fields, self._search = b"", {}, None
+        self._client.settle(self._head)
 
     def _pass_interim(self, reply: Reply) -> None:
         self._interim += 1

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, final
 
 from sluicegate.adapters.forwarded import client_address
 from sluicegate.server.bare import BareSockets
-from sluicegate.server.intake import NOTHING, Intake
 from sluicegate.server.limits import Limits
 
 if TYPE_CHECKING:
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
     from sluicegate.server.protocol import Connection
 
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
+
+MOST_TURNED_AWAY: Final = 1024
+"""So many of those that come past the bound are told that the house is full; the rest find the door shut."""
 
 Answerer = Callable[["Connection", "Head"], None]
 """Answers a request, at once or later, by the connection's own methods. Reads no body: that is offered afterwards."""
@@ -58,7 +60,7 @@ class Peer:
 class Shared:
     """Shared by the connections of one listener; never between event loops."""
 
-    __slots__ = ("answer", "clock", "connections", "draining", "gone", "limits", "sockets", "trusted")
+    __slots__ = ("answer", "bare", "clock", "connections", "draining", "gone", "limits", "trusted")
 
     def __init__(self, answer: Answerer, limits: Limits, trusted: Callable[[str], bool]) -> None:
         self.answer: Final = answer
@@ -66,19 +68,28 @@ class Shared:
         self.trusted: Final = trusted
         self.clock: Final = Clock()
         self.connections: Final[dict[Connection, None]] = {}  # a set of so many takes twice the memory
-        self.sockets: BareSockets | None = None
+        self.bare: BareSockets | None = None
         self.draining = False
         self.gone: Callable[[], None] | None = None
         """Called when the last connection has gone."""
 
-    def bare(
-        self, transport: asyncio.Transport, protocol: asyncio.Protocol, intake: Intake
-    ) -> tuple[asyncio.Transport, Intake]:
-        """Return what a long answer is written to, and what comes in meanwhile: a bare socket where one can be had."""
-        if self.sockets is None:
-            self.sockets = BareSockets(asyncio.get_running_loop())
-        bare = self.sockets.take(transport, protocol)
-        return (transport, intake) if bare is transport else (bare, NOTHING)
+    @property
+    def sockets(self) -> BareSockets:
+        """What holds the many connections on which little happens."""
+        if self.bare is None:
+            self.bare = BareSockets(asyncio.get_running_loop())
+        return self.bare
+
+    def enter(self, guest: "Connection") -> int:
+        """Count a connection; return by how many there are too many."""
+        self.connections[guest] = None
+        return len(self.connections) - self.limits.connections
+
+    def leave(self, guest: "Connection") -> None:
+        """Forget a connection that has ended."""
+        self.connections.pop(guest, None)
+        if not self.connections and self.gone is not None:
+            self.gone()
 
     def peer(self, transport: asyncio.Transport) -> Peer:
         """Return who is at the other end."""

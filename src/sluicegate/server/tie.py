@@ -93,29 +93,36 @@ class Tie:
         self._exchange: Final = exchange
         self.identifiers: Final = identifiers
         self.ends: Final = ends
-        self._begun: float | None = None
+        self._begun = 0.0
         self._is_stream = False
         self._is_spoken = False
         self._is_held = False
         self._is_over = False
         self._at_boundary = True
 
-    def passed(self, lines: bytes, piece: bytes, *, chunked: bool, now: float) -> None:
+    def begins(self, lines: bytes, *, chunked: bool, now: float) -> bool:
+        """Take note that the response begins, with these header lines; tell whether it is an event stream.
+
+        `chunked` tells that we put its pieces into chunks, `now` is the event loop's time.
+        """
+        self._begun = now
+        self._is_stream = _EVENT_STREAM.search(lines) is not None
+        # a last word fits only where chunks are ours to write, and what they hold is plain text
+        self._is_spoken = self._is_stream and chunked and _ENCODED.search(lines) is None
+        return self._is_stream
+
+    def passed(self, piece: bytes, now: float) -> bool:
         """Take note of a piece that went to the client and is not the last. May end the response.
 
-        `lines` are the header lines of the response, `chunked` tells that we put its pieces into chunks, `now` is the
-        event loop's time.
+        Tells, once, that from here on the response is held, because it may last.
         """
-        if self._begun is None:
-            self._begun = now
-            self._is_stream = _EVENT_STREAM.search(lines) is not None
-            # a last word fits only where chunks are ours to write, and what they hold is plain text
-            self._is_spoken = self._is_stream and chunked and _ENCODED.search(lines) is None
         if piece and self._is_spoken:
             self._at_boundary = piece.endswith(_DISPATCHED)
         if not self._is_held and (self._is_stream or now - self._begun >= LONG):
             self._is_held = True
             self._guard.hold(self)
+            return not self._is_over
+        return False
 
     def over(self) -> None:
         """The response has ended by itself."""

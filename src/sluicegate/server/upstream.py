@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol, cast, final
 
 from sluicegate.core.events import Cause, UpstreamAnswered, UpstreamFailed
 from sluicegate.ports import Instrument
+from sluicegate.server.bare import BareSockets
 from sluicegate.server.dial import dial
 from sluicegate.server.limits import Limits
 from sluicegate.server.outage import Outage
@@ -74,6 +75,11 @@ class Link(asyncio.Protocol):
         self.choked = False
         if self.listening is not None:
             self.listening.upstream_full(full=False)
+
+    def go_bare(self, sockets: BareSockets) -> None:
+        """A long answer has begun, like many others: hold as little for it as can be."""
+        if not self.paused:
+            self.transport = sockets.take(self.transport, self)
 
     def pause(self) -> None:
         """Read no more for now."""
