@@ -1,5 +1,6 @@
 """From a settings file to a gateway of several processes: sockets, limits, signals, reloads."""
 
+import gc
 import logging
 import resource
 import socket
@@ -56,6 +57,9 @@ def serve(
         _warn_of_limit(fresh)
         return plan
 
+    # what was loaded lasts for ever: no worker's collector shall look at it, and so copy the memory that all share
+    gc.collect()
+    gc.freeze()
     supervisor = Supervisor(
         plan, log=compose.log, ready=say_ready, reload=None if reread is None else again, notice=Notice()
     )

@@ -33,6 +33,7 @@ async def hand_over(listener: Listener, heir: socket.socket) -> None:
             return
         for one in held:
             one.close()
+        await asyncio.sleep(0)  # others are served meanwhile
 
 
 def inherit(listener: Listener, source: socket.socket) -> None:

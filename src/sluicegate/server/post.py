@@ -87,6 +87,12 @@ class Post:
                 return
             yield letter, descriptors
 
+    def __enter__(self) -> "Post":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Let go of this end."""
         self._end.close()

@@ -29,6 +29,7 @@ _RETIRED_WITHIN: Final = 10.0
 _PATIENCE: Final = 3600.0
 """Seconds that requests in flight at a retired worker get, where nothing has changed in who may do what."""
 
+_START_AGAIN: Final = 1.0
 _MARGIN: Final = 3.0
 """Seconds that a worker gets beyond its grace, until it is killed."""
 
@@ -91,11 +92,15 @@ class Supervisor:
     def _spawn(self, generation: Generation, number: int) -> None:
         if self._signals or generation not in {self._generation, self._next}:
             return
-        ours, theirs = Post.pair()
-        process = FORK.Process(target=self._work, args=(generation, number, ours, theirs), daemon=True)
-        with self._watch.held():
-            process.start()
-        theirs.close()
+        try:
+            ours, theirs = Post.pair()
+            process = FORK.Process(target=self._work, args=(generation, number, ours, theirs), daemon=True)
+            with self._watch.held(), theirs:
+                process.start()
+        except OSError as error:  # no memory, no process, no descriptor: later there may be
+            self._log(logging.ERROR, "a worker cannot be started", worker=number + 1, why=str(error))
+            self._watch.after(_START_AGAIN, partial(self._spawn, generation, number))
+            return
         worker = Worker(process, ours, number, generation)
         self._crew.add(worker)
         self._watch.read(ours, partial(self._hear, worker))
