@@ -128,3 +128,34 @@ def test_every_cut_gives_the_same_head() -> None:
 def test_a_reason_may_be_missing_and_the_version_is_our_own() -> None:
     assert read(b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n").lines == b"HTTP/1.1 200 \r\nContent-Length: 0\r\n"
     assert read(b"HTTP/1.0 404 Not There\r\nX: y\r\n\r\n").lines == b"HTTP/1.1 404 Not There\r\nX: y\r\n"
+
+
+def test_a_head_that_comes_again_is_the_head_of_another_response() -> None:
+    """The same bytes mean the same, but for a body, of which nothing has come yet."""
+    raw = b"HTTP/1.1 200 OK\r\nDate: now\r\nX-Request-ID: theirs\r\nContent-Length: 3\r\n\r\n"
+    reader = ReplyReader()
+    before = None
+    for content in (b"abc", b"def", b"ghi"):
+        reply = reader.read(raw + content + b"HTTP", method="GET")
+        assert reply is not None
+        assert reply is not before
+        assert (reply.lines, reply.persistent) == (b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 3\r\n", True)
+        assert reply.body is not None
+        assert (reply.body.read(reader.rest), reply.body.rest) == (content, b"HTTP")
+        reply.lines, before = b"", reply  # whoever carries it may empty it
+
+
+def test_a_head_that_comes_again_after_another_request_is_read_for_that_one() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    reader = ReplyReader()
+    bodies = [reply.body for method in ("GET", "HEAD", "GET") if (reply := reader.read(raw, method=method)) is not None]
+    assert [body is None for body in bodies] == [False, True, False]
+
+
+def test_a_head_that_begins_as_one_before_is_read_to_its_own_end() -> None:
+    reader = ReplyReader()
+    for raw in (b"HTTP/1.1 204 No\r\n\r\n", b"HTTP/1.1 204 No\r\nA: b\r\n\r\n", b"HTTP/1.1 204 No\r\n\r\n"):
+        assert reader.read(raw[:-4], method="GET") is None
+        reply = reader.read(raw[-4:] + b"more", method="GET")
+        assert reply is not None
+        assert (reply.lines, reader.rest) == (raw[:-2], b"more")

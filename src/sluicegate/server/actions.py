@@ -115,19 +115,26 @@ class Passing:
             lines=self._lines(connection, head, self._ours(decision)),
             request_id=request.id,
             cors=self._cors.lines(head),
+            guard=self._guard,
+            decision=decision,
         )
-        if self._guard is not None:
-            exchange.tie = self._guard.tie(connection, decision, exchange)
         exchange.start()
 
     def _lines(self, connection: Connection, head: Head, ours: list[tuple[bytes, bytes]]) -> bytes:
+        """Write the request line and the header lines. The same head and the same identity make the same."""
+        written = head.written
+        if written is not None and written[0] is self and written[1] is ours:
+            return written[2]
         block = head.block
         written = block.written
         if written is not None and written[0] is self and written[1] is ours:
-            return written[2]
-        lines = field_lines(head, connection, extra=self._extra, ours=ours, host=self._host)
-        if head.method != "OPTIONS":  # whose lines count hops
-            block.written = (self, ours, lines)
+            fields = written[2]
+        else:
+            fields = field_lines(head, connection, extra=self._extra, ours=ours, host=self._host)
+            if head.method != "OPTIONS":  # whose lines count hops
+                block.written = (self, ours, fields)
+        lines = b"%b %b HTTP/1.1\r\n%b" % (head.method.encode(), head.target.origin_form, fields)
+        head.written = (self, ours, lines)
         return lines
 
     def preflight(self, connection: Connection, head: Head, request: Request) -> None:

@@ -34,10 +34,11 @@ class Body(Protocol):
 class Counted:
     """A body with a length."""
 
-    __slots__ = ("done", "left", "rest")
+    __slots__ = ("done", "left", "length", "rest")
     sized: ClassVar[bool] = True
 
     def __init__(self, length: int) -> None:
+        self.length: Final = length
         self.left = length
         self.done = length == 0
         self.rest = b""

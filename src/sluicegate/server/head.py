@@ -80,6 +80,8 @@ class Head(msgspec.Struct):
     """An HTTP/1.1 request without a body, whose answer has one and leaves the connection open: most are."""
     plan: object = None
     """For whoever answers: what it made of this head. The same bytes mean the same."""
+    written: tuple[object, object, bytes] | None = None
+    """As in the block, with the request line."""
 
     def __post_init__(self) -> None:
         """See what it is."""

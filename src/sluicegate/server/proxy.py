@@ -1,7 +1,8 @@
 """One exchange between a client and an upstream: protocol to protocol, streamed both ways, nothing held whole."""
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
+from sluicegate.core.decision import Admit
 from sluicegate.core.events import Cause
 from sluicegate.server.balance import Balance
 from sluicegate.server.body import Body, UntilClose
@@ -11,17 +12,13 @@ from sluicegate.server.protocol import Connection
 from sluicegate.server.reply import Reply, ReplyReader
 from sluicegate.server.respond import connection_line, problem
 from sluicegate.server.search import Search
-from sluicegate.server.sending import Sending
+from sluicegate.server.sending import IDEMPOTENT, Sending
 from sluicegate.server.settled import settled
+from sluicegate.server.tie import Guard, Tie
 from sluicegate.server.upstream import Link, Pool
 
-if TYPE_CHECKING:
-    from sluicegate.server.tie import Tie
-
-# RFC 9110, 9.2.2: to send one of these twice is to send it once.
-_IDEMPOTENT: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "QUERY", "REPORT", "SEARCH"})
 _MOST_INTERIM: Final = 16
-_CONTINUE, _SWITCHING, _NO_CONTENT = 100, 101, 204
+_CONTINUE, _SWITCHING = 100, 101
 
 
 @final
@@ -33,9 +30,9 @@ class ProxyExchange:
     """
 
     __slots__ = (
-        "_answered", "_balance", "_body", "_client", "_cors", "_head", "_id", "_id_line", "_interim", "_last",
-        "_link", "_pool", "_reader", "_rechunked", "_reply", "_request", "_search", "_sending", "_uploaded",
-        "ready", "tie",
+        "_answered", "_balance", "_client", "_cors", "_decision", "_guard", "_head", "_id", "_id_line", "_interim",
+        "_last", "_link", "_pool", "_reader", "_rechunked", "_reply", "_request", "_search", "_sending", "_tie",
+        "_uploaded", "ready",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +45,8 @@ class ProxyExchange:
         lines: bytes,
         request_id: str,
         cors: bytes,
+        guard: Guard | None,
+        decision: Admit | None,
     ) -> None:
         self._client: Final = client
         self._head = head
@@ -56,13 +55,13 @@ class ProxyExchange:
         self._id: Final = request_id
         self._id_line = b"X-Request-ID: %b\r\n" % request_id.encode()
         self._cors: Final = cors
-        start = b"%b %b HTTP/1.1\r\n" % (head.method.encode(), head.target.origin_form)
-        self._request = b"".join((start, lines, self._id_line, b"\r\n"))
-        self._reader: Final = ReplyReader()
+        self._request = b"%b%b\r\n" % (lines, self._id_line)
+        self._guard: Final = guard
+        self._decision: Final = decision
+        self._reader: ReplyReader
         self._link: Link | None = None
         self._search: Search | None = None
         self._reply: Reply | None = None
-        self._body: Body | None = None
         self._rechunked = False
         self._last = False
         self._answered = False
@@ -70,14 +69,14 @@ class ProxyExchange:
         self._uploaded = False
         self._sending: Sending | None = None
         self.ready = False
-        self.tie: Tie | None = None
+        self._tie: Tie | None = None
 
     def start(self) -> None:
         """Send the request, on a connection that is there or on a new one."""
         self._client.begin(self)
         length = self._head.block.length
         if length:
-            self._sending = Sending(chunked=length == CHUNKED, again=self._head.method in _IDEMPOTENT)
+            self._sending = Sending(chunked=length == CHUNKED, again=self._head.method in IDEMPOTENT)
         link = self._pool.take()
         if link is None:
             self._searching().connect()
@@ -98,6 +97,7 @@ class ProxyExchange:
 
     def _send(self, link: Link) -> None:
         self._link = link
+        self._reader = link.reader
         link.listening = self
         link.transport.write(self._request)
         self._client.extend(self._pool.limits.response_time)
@@ -137,44 +137,50 @@ class ProxyExchange:
             self.fail(502, "The upstream's response cannot be read")
 
     def _receive(self, data: bytes) -> None:
-        out = b""
-        if self._reply is None:
-            reply = self._reader.read(data, method=self._head.method)
-            while reply is not None and reply.status < 200:  # noqa: PLR2004 - interim (RFC 9110, 15.2)
-                self._pass_interim(reply)
-                data = self._reader.rest
-                reply = self._reader.read(data, method=self._head.method) if data else None
+        reply, out = self._reply, b""
+        if reply is None:
+            reply = self._reply = self._read(data)
             if reply is None:
                 return
-            data = self._reader.rest
-            if self._pool.outage is not None:
-                self._pool.answered()
-            self._reply = reply
-            self._body = reply.body
-            out = self._reply_head(reply)
-            if reply.body is None:
-                self._answered = True
-                self._client.transport.write(out + b"\r\n")
+            data, out = self._reader.rest, self._reply_head(reply)
+        body = reply.body
+        if body is None:
+            if out:  # else it is what follows a response that is over
+                self._pass(out)
                 self._finish(clean=not data)
-                return
-            out += b"\r\n"
-            self._begins(reply)
-        body = self._body
-        if body is None:  # what follows a response that is over
             return
         piece = body.read(data) if data else b""
-        if piece:
-            out += b"%x\r\n%b\r\n" % (len(piece), piece) if self._rechunked else piece
-        if body.done and self._rechunked:
-            out += b"0\r\n\r\n"
+        if out and not body.done:
+            self._begins(reply)
+        if self._rechunked:
+            piece_out = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+            out += piece_out + b"0\r\n\r\n" if body.done else piece_out
+        else:
+            out += piece
         if out:
-            self._answered = True
-            self._client.transport.write(out)
+            self._pass(out)
         self._passed(piece, body)
 
+    def _read(self, data: bytes) -> Reply | None:
+        """Read the head of the response, past what comes before it; None when more must come."""
+        reader, method = self._reader, self._head.method
+        reply = reader.read(data, method=method)
+        while reply is not None and reply.status < 200:  # noqa: PLR2004 - interim (RFC 9110, 15.2)
+            self._pass_interim(reply)
+            reply = reader.read(reader.rest, method=method) if reader.rest else None
+        if reply is not None and self._pool.outage is not None:
+            self._pool.answered()
+        return reply
+
+    def _pass(self, out: bytes) -> None:
+        self._answered = True
+        self._client.transport.write(out)
+
     def _begins(self, reply: Reply) -> None:
-        """An answer with a body begins. An event stream lasts: on both of its sides little is held for it."""
-        tie, link = self.tie, self._link
+        """An answer begins that did not come whole; of an event stream little is held on both of its sides."""
+        if self._guard is not None:
+            self._tie = self._guard.tie(self._client, self._decision, self)
+        tie, link = self._tie, self._link
         if tie is not None and tie.begins(reply.lines, chunked=self._rechunked, now=self._pool.clock.now):
             sockets = self._client.go_bare(ends=False)
             if link is not None:
@@ -186,7 +192,7 @@ class ProxyExchange:
             self._finish(clean=not body.rest)
             return
         self._client.extend(self._pool.limits.read_time)
-        tie, reply = self.tie, self._reply
+        tie, reply = self._tie, self._reply
         if tie is not None and reply is not None and tie.passed(piece, self._pool.clock.now) and self._uploaded:
             self._settle(reply)
 
@@ -208,12 +214,14 @@ class ProxyExchange:
         """Write the head that the client gets, framed for it, and ours where the upstream's says nothing."""
         client, head = self._client, self._head
         # an answer before the end of the question: the rest of the question is not waited for
-        self._last = not client.body_whole or client.last(head)
+        self._last = client.last(head) or not (head.plain or client.body_whole)
         if reply.body is not None and not reply.body.sized:
             self._rechunked = head.block.http11
             self._last = self._last or not head.block.http11  # HTTP/1.0: the body ends where the connection does
+        elif head.plain and not (self._last or self._cors) and b"date" in reply.fields:
+            return b"%b%b\r\n" % (reply.lines, self._id_line)  # what nearly all come to
         lines = reply.for_client(chunked=self._rechunked, cors=self._cors, date=self._pool.clock.date)
-        return b"".join((*lines, connection_line(http11=head.block.http11, last=self._last), self._id_line))
+        return b"".join((*lines, connection_line(http11=head.block.http11, last=self._last), self._id_line, b"\r\n"))
 
     def _finish(self, *, clean: bool) -> None:
         """The response is whole. Keep the connection only if both sides of the exchange are."""
@@ -227,8 +235,8 @@ class ProxyExchange:
         self._over()
 
     def _over(self) -> None:
-        if self.tie is not None:
-            self.tie.over()
+        if self._tie is not None:
+            self._tie.over()
         self._client.finish(close=self._last)
 
     # accidents
@@ -237,7 +245,7 @@ class ProxyExchange:
         """The connection to the upstream ended."""
         link, self._link = self._link, None
         self.ready = False
-        if isinstance(self._body, UntilClose) and clean:
+        if clean and self._reply is not None and isinstance(self._reply.body, UntilClose):
             if self._rechunked:
                 self._client.transport.write(b"0\r\n\r\n")
             self._over()
@@ -257,7 +265,7 @@ class ProxyExchange:
     def _may_retry(self) -> bool:
         """Tell whether the request may be sent again: nothing was answered, and twice is as once (RFC 9110, 9.2.2)."""
         silent = not self._answered and not self._interim and not self._reader.begun
-        return silent and self._head.method in _IDEMPOTENT and (self._sending is None or self._sending.is_kept)
+        return silent and self._head.method in IDEMPOTENT and (self._sending is None or self._sending.is_kept)
 
     def _blame(self, cause: Cause, detail: str) -> None:
         self._pool.failed(cause, detail, request=self._id)
@@ -303,8 +311,8 @@ class ProxyExchange:
     def _drop(self) -> None:
         """Close the connection to the upstream: a half-read response must never be the next request's."""
         self.ready = False
-        if self.tie is not None:
-            self.tie.over()
+        if self._tie is not None:
+            self._tie.over()
         if self._search is not None:
             self._search.cancel()
         link, self._link = self._link, None

@@ -7,6 +7,9 @@ from sluicegate.server.upstream import Link
 
 _MOST_KEPT: Final = 65_536
 
+IDEMPOTENT: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "QUERY", "REPORT", "SEARCH"})
+"""Methods of which to send one twice is to send it once (RFC 9110, 9.2.2)."""
+
 
 @final
 class Sending:

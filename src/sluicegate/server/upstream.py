@@ -10,6 +10,7 @@ from sluicegate.server.bare import BareSockets
 from sluicegate.server.dial import dial
 from sluicegate.server.limits import Limits
 from sluicegate.server.outage import Outage
+from sluicegate.server.reply import ReplyReader
 from sluicegate.server.routes import Upstream
 from sluicegate.server.shared import Clock
 
@@ -34,12 +35,13 @@ class Listening(Protocol):
 class Link(asyncio.Protocol):
     """A connection to an upstream. It carries one exchange at a time."""
 
-    __slots__ = ("_pool", "choked", "deadline", "listening", "paused", "transport", "used")
+    __slots__ = ("_pool", "choked", "deadline", "listening", "paused", "reader", "transport", "used")
 
     def __init__(self, pool: "Pool") -> None:
         self._pool: Final = pool
         self.transport: asyncio.Transport
         self.listening: Listening | None = None
+        self.reader: Final = ReplyReader()
         self.used = False
         self.choked = False
         self.paused = False
@@ -137,7 +139,8 @@ class Pool:
             link.close()
             return
         link.used = True
-        link.resume()
+        if link.paused:
+            link.resume()
         link.deadline = self.clock.now + self.limits.upstream_idle
         self._idle.append(link)
 
