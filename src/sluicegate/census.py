@@ -10,6 +10,7 @@ from msgspec import structs
 
 from sluicegate import compose
 from sluicegate.core.webhook import Webhook
+from sluicegate.server.certificate import Certificate
 from sluicegate.server.gateway import Gateway
 from sluicegate.server.hub import Hub
 from sluicegate.server.station import Station
@@ -22,12 +23,20 @@ class Census:
     """`tell` says how this worker is, from memory; `report` asks the others too, and the store."""
 
     def __init__(
-        self, assembly: compose.Assembly, station: Station, gateway: Gateway, hub: Hub | None, *, started_at: float
+        self,
+        assembly: compose.Assembly,
+        station: Station,
+        gateway: Gateway,
+        hub: Hub | None,
+        certificate: Certificate | None,
+        *,
+        started_at: float,
     ) -> None:
         self._assembly: Final = assembly
         self._station: Final = station
         self._gateway: Final = gateway
         self._hub: Final = hub
+        self._certificate: Final = certificate
         settings = assembly.settings
         self._fixed: Final = {
             "version": version("sluicegate"),
@@ -43,12 +52,15 @@ class Census:
         has_keys = all(published.report(time.time()).keys for published in self._assembly.published)
         upstreams = self._gateway.upstreams
         is_well = has_keys and breaker in {None, "closed"} and all(it["out_since"] is None for it in upstreams)
+        is_well = is_well and (self._certificate is None or self._certificate.is_well())
         told: dict[str, Any] = {
             "status": "ok" if is_well else "degraded",
             "connections": self._gateway.connections,
         }
         if breaker is not None:
             told["webhook"] = {"breaker": breaker}
+        if self._certificate is not None:
+            told["tls"] = self._certificate.report()
         if self._hub is not None:
             told["events"] = self._hub.report()
         if upstreams:
@@ -76,6 +88,8 @@ class Census:
         if "events" in own:
             report["events"] = summed(one["events"] for one in told if "events" in one)
         keys = [published.report(time.time()) for published in self._assembly.published]
+        if "tls" in own:
+            report["tls"] = own["tls"]
         if "upstreams" in own:
             report["upstreams"] = own["upstreams"]
         if keys:

@@ -5,6 +5,7 @@
     SluicegateError
     ├── SettingsError          the operator's choices cannot be served; lists every fault at once
     ├── KeyFault               a key that cannot be used, with the reason and the remedy
+    │   └── CertificateFault   the listener's certificate, or its key, cannot be used
     ├── InvalidSelector        a value that names no token: empty, too long, control characters
     ├── StateUnavailable       the revocation store did not answer in time, or at all
     ├── FetchFailed            a URL that the gate itself asks, webhook or key set, gave no whole answer
@@ -63,6 +64,16 @@ class KeyFault(SluicegateError):  # noqa: N818 - "fault" is the word for what an
         super().__init__(f"{problem}; {remedy}")
         self.problem = problem
         self.remedy = remedy
+
+
+class CertificateFault(KeyFault):
+    """A certificate, or the private key beside it, cannot be used. `file` is the setting that names it."""
+
+    code = "certificate"
+
+    def __init__(self, file: Literal["cert_file", "key_file"], problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.file = file
 
 
 class InvalidSelector(SluicegateError, ValueError):  # noqa: N818 - named for what is invalid

@@ -15,8 +15,10 @@ from sluicegate import compose
 from sluicegate.adapters.forward_auth import LOOPBACK
 from sluicegate.adapters.forwarded import trusts
 from sluicegate.census import Census
+from sluicegate.certificates import certificate_of
 from sluicegate.core.policy import Policy, Requirement
 from sluicegate.ports import Instrument
+from sluicegate.server.certificate import Certificate
 from sluicegate.server.cores import cores
 from sluicegate.server.ending import until_ended
 from sluicegate.server.gateway import Gateway
@@ -85,8 +87,10 @@ async def _serve(
     fetching = asyncio.ensure_future(assembly.keep_keys())
     live = Live(engine.answer, engine.policy, clock=time.time)
     hub = _hub(assembly, live)
-    gateway = _gateway(assembly, hub, Guard(live, engine.answer, engine.policy), instrument, counts)
-    census = Census(assembly, station, gateway, hub, started_at=started_at)
+    certificate = certificate_of(settings, compose.log)
+    guard = Guard(live, engine.answer, engine.policy)
+    gateway = _gateway(assembly, hub, guard, instrument=instrument, counts=counts, certificate=certificate)
+    census = Census(assembly, station, gateway, hub, certificate, started_at=started_at)
     health = Health(census.report, token=settings.admin.token.get_secret_value())
     station.attend(census.tell)
     try:
@@ -94,7 +98,8 @@ async def _serve(
         if station.leads:
             for line in summary(assembly):
                 compose.log(logging.INFO, line)
-            for line in (*warnings(assembly), *state_warnings):
+            tls_warnings = () if certificate is None else certificate.warnings()
+            for line in (*warnings(assembly), *tls_warnings, *state_warnings):
                 compose.log(logging.WARNING, line)
         station.prepared()
         order = await station.order()
@@ -154,11 +159,18 @@ def _hub(assembly: compose.Assembly, live: Live) -> Hub | None:
 
 
 def _gateway(
-    assembly: compose.Assembly, hub: Hub | None, guard: Guard, instrument: Instrument, counts: mmap | None
+    assembly: compose.Assembly,
+    hub: Hub | None,
+    guard: Guard,
+    *,
+    instrument: Instrument,
+    counts: mmap | None,
+    certificate: Certificate | None,
 ) -> Gateway:
     settings = assembly.settings
     http = settings.http
     return Gateway(
+        certificate=certificate,
         engine=assembly.engine,
         hub=hub,
         guard=guard,

@@ -23,7 +23,8 @@ def summary(assembly: Assembly) -> Iterator[str]:
     """Say what each route asks, who verifies, where revocations stand."""
     settings = assembly.settings
     tokens = settings.stateful_jwt
-    yield f"listening on {settings.http.bind_address}, operators on {settings.admin.bind_address}"
+    tls = " with TLS" if settings.http.tls.cert_file is not None else ""
+    yield f"listening on {settings.http.bind_address}{tls}, operators on {settings.admin.bind_address}"
     yield f"tokens: {_verified_by(settings)}; from {_sources(settings)}"
     yield f"revocations: {_store(settings)}"
     if not settings.route and settings.forward_auth is None:

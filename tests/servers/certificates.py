@@ -40,19 +40,23 @@ class Authority:
         )
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def server(self, name: str = "server", *, hosts: tuple[str, ...] = ("localhost", LOOPBACK)) -> Certificate:
-        """Sign a certificate that a client accepts for these host names and addresses."""
-        return self._issue(name, ExtendedKeyUsageOID.SERVER_AUTH, hosts=hosts)
+    def server(
+        self, name: str = "server", *, hosts: tuple[str, ...] = ("localhost", LOOPBACK), days: float = 30
+    ) -> Certificate:
+        """Sign a certificate that a client accepts for these host names and addresses, for so many days from now."""
+        return self._issue(name, ExtendedKeyUsageOID.SERVER_AUTH, hosts=hosts, days=days)
 
     def client(self, name: str = "client") -> Certificate:
         """Sign a certificate that a server accepts from a client."""
         return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, hosts=())
 
-    def _issue(self, name: str, purpose: x509.ObjectIdentifier, *, hosts: tuple[str, ...]) -> Certificate:
+    def _issue(
+        self, name: str, purpose: x509.ObjectIdentifier, *, hosts: tuple[str, ...], days: float = 1
+    ) -> Certificate:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = (
-            self._describe(subject, key)
+            self._describe(subject, key, days=days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -61,6 +65,7 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(map(_general_name, hosts)), critical=False)
         cert_file, key_file = self._directory / f"{name}.pem", self._directory / f"{name}.key"
         cert_file.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        key_file.touch(0o600)
         key_file.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -68,7 +73,9 @@ class Authority:
         )
         return Certificate(cert_file, key_file, self.ca_file)
 
-    def _describe(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _describe(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: float = 60
+    ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         return (
@@ -77,8 +84,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(minutes=5))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(min(now - timedelta(minutes=5), now + timedelta(days=days - 1)))
+            .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         )

@@ -73,6 +73,7 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("http", "upstream_keepalive_connections", 256, "0", 0, "-1", _RANGE),
     ("http.tls", "cert_file", None, '"a.pem"', Path("/etc/gate/a.pem"), "1", _TEXT),
     ("http.tls", "key_file", None, '"/b.pem"', Path("/b.pem"), "1", _TEXT),
+    ("http.tls", "min_version", "1.2", '"1.3"', "1.3", '"1.0"', _CHOICE),
     (
         "stateful_jwt",
         "redis_addr",

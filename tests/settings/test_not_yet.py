@@ -8,7 +8,6 @@ from tests.settings.reading import KEY, fault, faults, read
 ROUTE = KEY + '[[route]]\npath = "/events/{topic}"\n'
 
 ASKED = {
-    "http.tls": (KEY + '[http]\ntls = { cert_file = "a", key_file = "b" }\n', "[http] tls.cert_file"),
     "sentinel": (KEY + 'redis_addr = "redis+sentinel://a,b:1/main"\n', "[stateful_jwt] redis_addr"),
     "cluster": (KEY + 'redis_addr = "redis+cluster://a,b:1"\n', "[stateful_jwt] redis_addr"),
     "tracked": (KEY + 'redis_addr = "h:1"\nconsistency = "tracked"\n', "[stateful_jwt] consistency"),

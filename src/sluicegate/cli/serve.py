@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sluicegate import compose, supervise
+from sluicegate.certificates import certificate_of
 from sluicegate.cli.arguments import AsJson, Config, print_json
 from sluicegate.cli.exits import Exit, reported
 from sluicegate.summary import summary, warnings
@@ -34,6 +35,8 @@ def check(*, config: Config = None, as_json: AsJson = False) -> None:
     """
     with reported(), compose.opened(config) as assembly:
         lines, warned = list(summary(assembly)), list(warnings(assembly))
+        certificate = certificate_of(assembly.settings, compose.log)
+        warned += () if certificate is None else certificate.warnings()
         report = None if assembly.inspected is None else assembly.inspected.inspect()
         keys = assembly.try_keys()
     if report is not None:

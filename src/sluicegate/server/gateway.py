@@ -12,6 +12,7 @@ from sluicegate.core.request import Request, is_preflight
 from sluicegate.engine import Engine, new_id
 from sluicegate.ports import Instrument
 from sluicegate.server.actions import Action, Passing, Saying, Telling
+from sluicegate.server.certificate import Certificate
 from sluicegate.server.cors import Cors
 from sluicegate.server.head import Head
 from sluicegate.server.hub import Hub
@@ -70,8 +71,8 @@ class Gateway:
 
     `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed; `rate` bounds what one address may
     ask; `cors_allowed_origins` are the pages that may read answers; `hub` serves event routes; `guard` ends
-    what an upstream streams when its token ends; `instrument` is told what upstreams fail at. All of it lives on one
-    event loop.
+    what an upstream streams when its token ends; `instrument` is told what upstreams fail at; with a `certificate`
+    clients speak TLS. All of it lives on one event loop.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Gateway:
         hub: Hub | None = None,
         guard: Guard | None = None,
         instrument: Instrument | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         self._begin: Final = engine.begin
         self._trusted: Final = trusted
@@ -94,7 +96,7 @@ class Gateway:
         self._hub: Final = hub
         self._guard: Final = guard
         self._instrument: Final = instrument
-        self._listener: Final = Listener(self._answer, limits or Limits(), trusted=trusted)
+        self._listener: Final = Listener(self._answer, limits or Limits(), trusted=trusted, certificate=certificate)
         self._pools: Final[dict[Upstream, Pool]] = {}
         self._table: Final = Table(
             [route.path for route in routes],

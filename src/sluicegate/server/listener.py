@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, final
 
+from sluicegate.server.certificate import Certificate
 from sluicegate.server.limits import Limits
 from sluicegate.server.protocol import Connection
 from sluicegate.server.shared import Answerer, Clock, Shared
+from sluicegate.server.tls import TlsLink
 
 Address = tuple[str, int]
 """A host and a TCP port; the empty host is every interface, port 0 one that the system picks."""
@@ -53,15 +55,28 @@ def _unusable(address: Address, error: OSError) -> OSError:
 
 @final
 class Listener:
-    """Accepts connections and has their requests answered by `answer`. Lives on one event loop."""
+    """Accepts connections and has their requests answered by `answer`. Lives on one event loop.
 
-    def __init__(self, answer: Answerer, limits: Limits, *, trusted: Callable[[str], bool]) -> None:
+    With a `certificate`, connections speak TLS, and its files are looked at in the sweep.
+    """
+
+    def __init__(
+        self,
+        answer: Answerer,
+        limits: Limits,
+        *,
+        trusted: Callable[[str], bool],
+        certificate: Certificate | None = None,
+    ) -> None:
         self._shared: Final = Shared(answer, limits, trusted)
+        self._certificate: Final = certificate
         self._step: Final = min(_LONGEST_STEP, limits.shortest / 4)
         self._sweeps: Final[list[Callable[[float], None]]] = []
         self._servers: Final[list[asyncio.Server]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._quiet = 0.0
+        if certificate is not None:
+            self.on_sweep(certificate.look)
 
     @property
     def limits(self) -> Limits:
@@ -97,9 +112,13 @@ class Listener:
 
     async def _accept_from(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        self._servers.append(
-            await loop.create_server(lambda: Connection(self._shared), sock=listening, backlog=_BACKLOG)
-        )
+        self._servers.append(await loop.create_server(self._protocol, sock=listening, backlog=_BACKLOG))
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Make what meets a client that has just come."""
+        connection = Connection(self._shared)
+        certificate = self._certificate
+        return connection if certificate is None else TlsLink(self._shared, certificate.context, connection)
 
     async def adopt(self, connected: socket.socket) -> None:
         """Go on with a client that was let in elsewhere, and is between two requests."""
@@ -107,7 +126,7 @@ class Listener:
 
     def idle(self) -> list[Connection]:
         """Return the connections on which nothing is under way."""
-        return [connection for connection in self._shared.connections if connection.is_idle]
+        return [guest for guest in self._shared.connections if isinstance(guest, Connection) and guest.is_idle]
 
     async def shut(self) -> None:
         """Stop accepting. What was accepted before is served."""

@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
             return False
         self._half_closed = True
         self.extend(0)
-        return self.peer.scheme == "http"  # TLS has no half-closed state
+        return True
 
     def pause_writing(self) -> None:
         """The client is slow: let nothing more pile up."""

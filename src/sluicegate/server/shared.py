@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from sluicegate.adapters.forwarded import client_address
 from sluicegate.server.bare import BareSockets
@@ -56,6 +56,22 @@ class Peer:
     scheme: str
 
 
+class Guest(Protocol):
+    """A connection, from the moment it is accepted: also one that is not ready for requests yet."""
+
+    def drain(self, quiet: float) -> None:
+        """The listener stops: end, within so many seconds, unless a request is under way."""
+        ...
+
+    def abort(self) -> None:
+        """Break off."""
+        ...
+
+    def sweep(self, now: float) -> None:
+        """End if it is late."""
+        ...
+
+
 @final
 class Shared:
     """Shared by the connections of one listener; never between event loops."""
@@ -67,7 +83,7 @@ class Shared:
         self.limits: Final = limits
         self.trusted: Final = trusted
         self.clock: Final = Clock()
-        self.connections: Final[dict[Connection, None]] = {}  # a set of so many takes twice the memory
+        self.connections: Final[dict[Guest, None]] = {}  # a set of so many takes twice the memory
         self.bare: BareSockets | None = None
         self.draining = False
         self.gone: Callable[[], None] | None = None
@@ -80,12 +96,12 @@ class Shared:
             self.bare = BareSockets(asyncio.get_running_loop())
         return self.bare
 
-    def enter(self, guest: "Connection") -> int:
+    def enter(self, guest: Guest) -> int:
         """Count a connection; return by how many there are too many."""
         self.connections[guest] = None
         return len(self.connections) - self.limits.connections
 
-    def leave(self, guest: "Connection") -> None:
+    def leave(self, guest: Guest) -> None:
         """Forget a connection that has ended."""
         self.connections.pop(guest, None)
         if not self.connections and self.gone is not None:
@@ -100,7 +116,7 @@ class Shared:
 
 
 def half_close(transport: asyncio.Transport) -> bool:
-    """Say that no more will be sent; tell whether that could be said: not over TLS, nor to a client that has gone."""
+    """Say that no more will be sent; tell whether that could be said: not to a client that has gone."""
     if transport.is_closing() or not transport.can_write_eof():
         return False
     try:

@@ -13,12 +13,13 @@ _MOST_HEAD_BYTES = 2**20  # a head is held in memory until it is complete, once 
 
 
 class ListenerTls(BaseModel):
-    """The certificate of the public listener."""
+    """The certificate of the public listener. Both files are read again when they change."""
 
     model_config = SECTION
 
     cert_file: FilePath = key("", "PEM file with the listener's certificate and its chain; empty for plain HTTP.")
-    key_file: FilePath = key("", "PEM file with the certificate's private key.")
+    key_file: FilePath = key("", "PEM file with the certificate's private key, without a passphrase.")
+    min_version: Annotated[Literal["1.2", "1.3"], words("1.2", "1.3")] = key("1.2", "Oldest version of TLS to speak.")
 
 
 class Http(BaseModel):

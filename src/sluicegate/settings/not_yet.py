@@ -28,11 +28,6 @@ def _routes(key: str, is_asked: Callable[[Route], bool]) -> Callable[[Settings],
 
 NOT_YET: Final = (
     NotYet(
-        "TLS on the public listener",
-        _when(("http", "tls", "cert_file"), lambda settings: settings.http.tls.cert_file is not None),
-        "let a proxy in front end TLS, and name it in trusted_proxies",
-    ),
-    NotYet(
         "redis+sentinel://",
         _when(
             ("stateful_jwt", "redis_addr"), lambda settings: isinstance(settings.stateful_jwt.redis_addr, RedisSentinel)
