@@ -46,6 +46,10 @@ bench: ## measure, beside the peers
 	@tools/setup bench
 	$(BIN)/python -m bench $(ARGS)
 
+.PHONY: soak
+soak: setup ## load a gateway for half an hour, and see that nothing of it grows; ARGS="steady --minutes 5"
+	$(BIN)/python -m tests.soak $(ARGS)
+
 .PHONY: docs
 docs: setup ## write the pages that are drawn from the code
 	$(BIN)/python tools/docs

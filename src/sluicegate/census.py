@@ -56,6 +56,7 @@ class Census:
         told: dict[str, Any] = {
             "status": "ok" if is_well else "degraded",
             "connections": self._gateway.connections,
+            "tasks": len(asyncio.all_tasks()),
         }
         if breaker is not None:
             told["webhook"] = {"breaker": breaker}

@@ -1,0 +1,1 @@
+"""Loads that run for long, and what must not grow meanwhile."""
