@@ -5,7 +5,7 @@ import logging
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from mmap import mmap
 from typing import Final, assert_never
 
@@ -37,6 +37,7 @@ from sluicegate.sse.broker import Broker
 from sluicegate.sse.subscription import Terms
 from sluicegate.stores import event_log_of
 from sluicegate.summary import summary, warnings
+from sluicegate.upstreams import upstreams_of
 
 _MAY_WRITE: Final = "topic:write"
 """The scope of those who publish."""
@@ -66,10 +67,13 @@ def work(
 
 
 def routes_of(settings: Settings, policy: Policy) -> tuple[Route, ...]:
-    """Return the gateway's routes. The forward-auth endpoint goes first: a route on `/*` must not hide it."""
+    """Return the gateway's routes. The forward-auth endpoint goes first: a route on `/*` must not hide it.
+
+    Raises `SettingsError` for certificates that cannot be used.
+    """
     routes = []
-    for route in settings.route:
-        routes.append(Route(route.path, _action(route, settings, policy), _policy(route, settings, policy)))
+    for route, upstreams in zip(settings.route, upstreams_of(settings), strict=True):
+        routes.append(Route(route.path, _action(route, upstreams, settings, policy), _policy(route, settings, policy)))
         if route.events and not route.path.endswith("*"):
             routes.append(Route(f"{route.path}/renew", Renewal(), _policy(route, settings, policy)))
     if settings.forward_auth is not None:
@@ -217,7 +221,7 @@ def _rate(settings: Settings, counts: mmap | None) -> Rate | SharedRate | None:
     return Rate(count, window) if counts is None else SharedRate(count, window, counts=counts)
 
 
-def _action(route: configured.Route, settings: Settings, policy: Policy) -> Action:
+def _action(route: configured.Route, upstreams: Sequence[Upstream], settings: Settings, policy: Policy) -> Action:
     if route.respond is not None:
         return Respond(route.respond)
     if route.forward_auth:
@@ -230,8 +234,7 @@ def _action(route: configured.Route, settings: Settings, policy: Policy) -> Acti
             topics=settings.events.publish,
         )
         return Events(policy.with_route(auth="required", requirement=requirement))
-    upstream, *others = (Upstream(one.host, one.port, one.path) for one in route.upstream)
-    return Proxy(upstream, route.header_up, tuple(others))
+    return Proxy(upstreams[0], route.header_up, tuple(upstreams[1:]))
 
 
 def _askers(settings: Settings) -> Callable[[str], bool]:

@@ -14,6 +14,7 @@ _UNSAFE = {
     "skip_verification": "signatures are not checked: anybody can be anybody",
     "authentication_off": "everybody is let in, with or without a token",
     "insecure_skip_verify": "any server can pose as Redis: its certificate is not checked",
+    "upstream_insecure_skip_verify": "any server can pose as an upstream: its certificate is not checked",
     "jwk_allow_http": "whoever is between the gate and an issuer can replace its keys",
     "weak_key": "the signing key can be guessed",
 }

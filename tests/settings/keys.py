@@ -237,6 +237,12 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
         '"X-U"',
         "where a table belongs",
     ),
+    ("route.upstream_tls", "ca_file", None, '"a.pem"', Path("/etc/gate/a.pem"), "1", _TEXT),
+    ("route.upstream_tls", "server_name", "", '"h.example"', "h.example", '"a b"', "no certificate names"),
+    ("route.upstream_tls", "cert_file", None, '"a.pem"', Path("/etc/gate/a.pem"), "1", _TEXT),
+    ("route.upstream_tls", "key_file", None, '"a.key"', Path("/etc/gate/a.key"), "1", _TEXT),
+    ("route.upstream_tls", "insecure_skip_verify", False, "true", True, '"yes"', _SWITCH),
+    ("route.upstream_tls", "min_version", "1.2", '"1.3"', "1.3", '"1.1"', _CHOICE),
     ("route", "strip_token", False, "true", True, "1", "is an integer where a boolean belongs"),
     ("route.require", "scopes", (), '["a:b"]', ("a:b",), '["a b"]', "is no scope"),
     (

@@ -9,6 +9,7 @@ from sluicegate.certificates import certificate_of
 from sluicegate.cli.arguments import AsJson, Config, print_json
 from sluicegate.cli.exits import Exit, reported
 from sluicegate.summary import summary, warnings
+from sluicegate.upstreams import upstreams_of
 
 
 def serve(
@@ -34,6 +35,7 @@ def check(*, config: Config = None, as_json: AsJson = False) -> None:
     Exits with 2 when there are faults, with 3 when the store or published keys are out of reach.
     """
     with reported(), compose.opened(config) as assembly:
+        upstreams_of(assembly.settings)
         lines, warned = list(summary(assembly)), list(warnings(assembly))
         certificate = certificate_of(assembly.settings, compose.log)
         warned += () if certificate is None else certificate.warnings()

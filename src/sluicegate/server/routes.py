@@ -1,7 +1,6 @@
 """Which route a path takes, and what is done there. Compiled once; the first that matches counts."""
 
 import re
-import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -10,6 +9,7 @@ from typing import Final, Literal, final
 from sluicegate.core.placeholders import PLACEHOLDER
 from sluicegate.core.policy import Policy
 from sluicegate.server.malformed import Malformed
+from sluicegate.server.sessions import Sessions
 from sluicegate.server.target import decoded, decoded_strictly
 
 _SEGMENT: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
@@ -20,7 +20,7 @@ _SEGMENT: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 class Tls:
     """How TLS is spoken to an upstream: `name` is what its certificate must name, and what it is asked for (SNI)."""
 
-    context: ssl.SSLContext
+    context: Sessions
     name: str
 
 

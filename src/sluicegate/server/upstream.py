@@ -31,11 +31,19 @@ class Listening(Protocol):
         ...
 
 
+class _Sipping(Protocol):
+    """What asyncio's transports over TLS have, and its types do not say."""
+
+    def set_read_buffer_limits(self, high: int, low: int) -> None:
+        """Say how much may be read ahead of whoever takes it."""
+        ...
+
+
 @final
 class Link(asyncio.Protocol):
     """A connection to an upstream. It carries one exchange at a time."""
 
-    __slots__ = ("_pool", "choked", "deadline", "listening", "paused", "reader", "transport", "used")
+    __slots__ = ("_is_ended", "_pool", "choked", "deadline", "listening", "paused", "reader", "transport", "used")
 
     def __init__(self, pool: "Pool") -> None:
         self._pool: Final = pool
@@ -43,6 +51,7 @@ class Link(asyncio.Protocol):
         self.listening: Listening | None = None
         self.reader: Final = ReplyReader()
         self.used = False
+        self._is_ended = False
         self.choked = False
         self.paused = False
         self.deadline = pool.clock.now + pool.limits.upstream_idle
@@ -51,13 +60,23 @@ class Link(asyncio.Protocol):
         """Belong to the pool from here on, so that nothing is left open whoever gives up."""
         self.transport = cast("asyncio.Transport", transport)
         self._pool.links.add(self)
+        if self._pool.upstream.tls is not None:
+            # nothing is read ahead while we pause: uvloop throws what it holds away when it sees the other side's FIN
+            cast("_Sipping", transport).set_read_buffer_limits(1, 0)
+
+    def eof_received(self) -> None:
+        """Take note that the upstream ended in good order: over TLS, with a close_notify (RFC 8446, 6.1).
+
+        Without one the connection is lost and not ended, however politely TCP puts it: anybody may have cut it.
+        """
+        self._is_ended = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
         self._pool.forget(self)
         listening, self.listening = self.listening, None
         if listening is not None:
-            listening.lost(clean=exc is None)
+            listening.lost(clean=exc is None and self._is_ended)
 
     def data_received(self, data: bytes) -> None:
         """Hand on; an upstream that speaks unasked is not to be understood, and is left."""
@@ -138,7 +157,10 @@ class Pool:
         if len(self._idle) >= self.limits.upstream_spare or link.choked or link.transport.is_closing():
             link.close()
             return
-        link.used = True
+        if not link.used:
+            link.used = True
+            if self.upstream.tls is not None:
+                self.upstream.tls.context.remember(link.transport.get_extra_info("ssl_object"))
         if link.paused:
             link.resume()
         link.deadline = self.clock.now + self.limits.upstream_idle

@@ -12,6 +12,7 @@ from sluicegate.settings.flaw import Flaw, shown
 from sluicegate.settings.kinds import Several, parsed, text
 
 MAX_PORT: Final = 65535
+_LONGEST_LABEL: Final = 63  # RFC 1035, 2.3.4
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -33,6 +34,14 @@ def is_host(host: str) -> bool:
     if re.fullmatch(r"[0-9.]+", host):
         return _is_ip(host)
     return _HOST_NAME.fullmatch(host) is not None
+
+
+def is_name(name: str) -> bool:
+    """Tell whether this is something that a certificate may name: a host, or an address of either kind."""
+    if _is_ipv6(name):
+        return True
+    labels = name.removesuffix(".").split(".")
+    return is_host(name) and all(0 < len(label) <= _LONGEST_LABEL for label in labels)
 
 
 def is_loopback(host: str) -> bool:

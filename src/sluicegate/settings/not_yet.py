@@ -63,11 +63,6 @@ NOT_YET: Final = (
         "take the line out for the embedded store, and run one gateway",
     ),
     NotYet(
-        "an upstream over https",
-        _routes("upstream", lambda route: any(upstream.scheme == "https" for upstream in route.upstream)),
-        "name the service over http:// on this machine or network",
-    ),
-    NotYet(
         "taking the token out of the request",
         _routes("strip_token", lambda route: route.strip_token),
         "write false, and have the upstream ignore the token",

@@ -6,7 +6,7 @@ from typing import Final
 
 from sluicegate.settings.finding import Finding, Findings
 from sluicegate.settings.flaw import listed, nearest, quoted
-from sluicegate.settings.routes import Require, Route
+from sluicegate.settings.routes import Require, Route, UpstreamTls
 from sluicegate.settings.schema import Settings
 from sluicegate.settings.toml_lines import KeyPath
 
@@ -39,6 +39,29 @@ def actions(settings: Settings) -> Findings:
                 yield Finding(
                     (*here, key), f"does nothing on a route with {given[0]}", "take it out", keys, serious=False
                 )
+
+
+def upstream_tls(settings: Settings) -> Findings:
+    """TLS to upstreams is either meant or not, and a certificate and its private key come together."""
+    for here, route in _routes(settings):
+        tls, table = route.upstream_tls, (*here, "upstream_tls")
+        ways = ((*table, "cert_file"), (*table, "key_file"))
+        if (tls.cert_file is None) != (tls.key_file is None):
+            missing = 0 if tls.cert_file is None else 1
+            yield Finding(
+                ways[missing],
+                "is missing beside the other",
+                "give both cert_file and key_file, or neither",
+                (ways[1 - missing],),
+            )
+        if tls != UpstreamTls() and all(upstream.scheme != "https" for upstream in route.upstream):
+            yield Finding(
+                table,
+                "is given, and no upstream is https: it is spoken to in the clear",
+                'write upstream = "https://…", or take it out',
+                ((*here, "upstream"),),
+                serious=False,
+            )
 
 
 def access(settings: Settings) -> Findings:

@@ -9,11 +9,12 @@ from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandle
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from sluicegate.settings.addresses import Upstream, UpstreamUrl
+from sluicegate.settings.addresses import Upstream, UpstreamUrl, is_name
 from sluicegate.settings.flaw import Flaw, fold, found, quoted, shown
 from sluicegate.settings.kinds import (
     SECTION,
     Boolean,
+    FilePath,
     Kind,
     Several,
     as_line,
@@ -147,6 +148,12 @@ def _check_scope(scope: str) -> str:
     return str(scope)
 
 
+def _check_server_name(name: str) -> str:
+    if not is_name(name):
+        raise Flaw(f"is {shown(name)}, which no certificate names", 'write a host name: "orders.internal"')
+    return str(name)
+
+
 class Require(BaseModel):
     """What a route asks of a genuine token."""
 
@@ -164,6 +171,21 @@ def _without_default(schema: dict[str, Any]) -> None:
 
 def _read_respond(value: object) -> str | None:
     return None if value is None else str(as_text(value, '"Hello {http.auth.user.id}!"'))
+
+
+class UpstreamTls(BaseModel):
+    """How TLS is spoken to the `https://` upstreams of a route."""
+
+    model_config = SECTION
+
+    ca_file: FilePath = key("", "PEM file with the authorities that vouch for the upstream; empty for the system's.")
+    server_name: Annotated[str, text("host name", '"orders.internal"', check=_check_server_name, empty=True)] = key(
+        "", "Name that the upstream's certificate must carry, and that it is asked for (SNI); empty for its host."
+    )
+    cert_file: FilePath = key("", "PEM file with the client certificate that the upstream asks for.")
+    key_file: FilePath = key("", "PEM file with the private key of `cert_file`.")
+    insecure_skip_verify: Boolean = off("Accept any certificate: unsafe, shown at start and in `/health`.")
+    min_version: Annotated[Literal["1.2", "1.3"], words("1.2", "1.3")] = key("1.2", "Oldest version of TLS to speak.")
 
 
 class Route(BaseModel):
@@ -191,6 +213,7 @@ class Route(BaseModel):
     header_up: Headers = key(
         {}, "Headers set on the request to the upstream; whatever the client sent under that name is deleted."
     )
+    upstream_tls: UpstreamTls = table(UpstreamTls, "TLS towards the route's `https://` upstreams.")
     strip_token: Boolean = off("Take the token out of the request before it is passed on.")
 
 

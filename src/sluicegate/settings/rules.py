@@ -25,6 +25,7 @@ RULES: Final[tuple[Callable[[Settings], Findings], ...]] = (
     store_rules.operators,
     store_rules.trust,
     route_rules.actions,
+    route_rules.upstream_tls,
     route_rules.access,
     route_rules.reachable,
     route_rules.placeholders,

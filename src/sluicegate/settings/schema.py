@@ -114,6 +114,7 @@ class Settings(BaseModel):
             "skip_verification": self.stateful_jwt.skip_verification,
             "authentication_off": not self.jwt_verifier.require_authentication,
             "insecure_skip_verify": self.stateful_jwt.tls.insecure_skip_verify,
+            "upstream_insecure_skip_verify": any(route.upstream_tls.insecure_skip_verify for route in self.route),
             "jwk_allow_http": self.stateful_jwt.jwk_allow_http,
         }
         return tuple(name for name, taken in judged.items() if taken)
