@@ -171,9 +171,11 @@ def streaming(
         gateway, hub = done(loop, build())
         gate = Running(gateway, loop)
         gate.start()
-        yield Streams(gate, hub, store, clock)
-        gate.stop(0)
-        done(loop, hub.live.stop())
+        try:
+            yield Streams(gate, hub, store, clock)
+        finally:
+            gate.stop(0)
+            done(loop, hub.live.stop())
     assert gate.errors == [], gate.errors
 
 

@@ -189,8 +189,8 @@ def test_an_answer_before_the_end_of_the_question_is_passed_on_and_ends_the_conn
     assert wire.is_closed()
 
 
-def test_an_upgrade_is_passed_on_as_a_plain_request(wire: Wire, behind: Listening) -> None:
-    wire.send(request("/a", BEARER, ("Connection", "Upgrade"), ("Upgrade", "websocket")))
+def test_an_upgrade_to_anything_but_websocket_is_passed_on_as_a_plain_request(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, ("Connection", "Upgrade"), ("Upgrade", "h2c")))
     peer = behind.accept()
     received = peer.serve()
     assert received.names.isdisjoint({"upgrade", "connection"})

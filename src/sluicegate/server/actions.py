@@ -10,19 +10,24 @@ from sluicegate.core.decision import Admit, Identity
 from sluicegate.core.request import Request
 from sluicegate.server.balance import Balance
 from sluicegate.server.cors import Cors
+from sluicegate.server.handshake import ONLY_VERSION, SWITCHING, Handshake, handshake
 from sluicegate.server.head import CHUNKED, Head
+from sluicegate.server.malformed import Malformed
+from sluicegate.server.origin import FOREIGN, is_foreign
 from sluicegate.server.protocol import Connection
 from sluicegate.server.proxy import ProxyExchange
-from sluicegate.server.respond import empty, head_of
+from sluicegate.server.respond import empty, head_of, problem
 from sluicegate.server.routes import ForwardAuth, Proxy, Respond
 from sluicegate.server.tie import Guard
 from sluicegate.server.upstream import Pool
+from sluicegate.server.websocket import Tunnels, Upgrade
 
 T = TypeVar("T")
 
 _MOST_REMEMBERED: Final = 4096
 _LONGEST_COUNT: Final = 5
 _REQUEST_ID: Final = b"x-request-id"
+_UPGRADE_REQUIRED: Final = 426
 _MAX_FORWARDS: Final = b"max-forwards"
 
 
@@ -82,10 +87,12 @@ class Passing:
         *,
         telling: frozenset[bytes] = frozenset(),
         guard: Guard | None = None,
+        tunnels: Tunnels | None = None,
     ) -> None:
         self._guard: Final = guard
         self._pool: Final = pools[0]
         self._balance: Final = Balance(pools) if len(pools) > 1 else None
+        self._tunnels: Final = tunnels or Tunnels()
         self._cors: Final = cors
         self._host: Final = proxy.upstream.authority
         self._set: Final = [(name.encode(), template(value)) for name, value in proxy.header_up]
@@ -106,19 +113,40 @@ class Passing:
         if head.method == "OPTIONS" and not _may_go_on(head.block.by_name):
             connection.respond(empty(204, request_id=request.id), more=self._cors.lines(head))
             return
+        lines, upgrade = self._lines(connection, head, self._ours(decision)), None
+        if b"upgrade" in head.block.by_name:
+            try:
+                wanted = self._handshake(head, decision)
+            except Malformed as malformed:
+                answer = problem(malformed.status, malformed.reason, str(malformed), request_id=request.id)
+                more = ONLY_VERSION if malformed.status == _UPGRADE_REQUIRED else b""
+                connection.respond(answer, more=more + self._cors.lines(head), close=True)
+                return
+            if wanted is not None:
+                lines += SWITCHING
+                limits, guard = self._pool.limits, self._guard
+                upgrade = Upgrade(wanted, limits, home=self._tunnels, guard=guard, decision=decision)
         balance = self._balance
         exchange = ProxyExchange(
             connection,
             head,
             pool=self._pool if balance is None else balance.choose() or self._pool,
             balance=balance,
-            lines=self._lines(connection, head, self._ours(decision)),
+            lines=lines,
             request_id=request.id,
             cors=self._cors.lines(head),
             guard=self._guard,
             decision=decision,
+            upgrade=upgrade,
         )
         exchange.start()
+
+    def _handshake(self, head: Head, decision: Admit | None) -> Handshake | None:
+        """Return the handshake that the request is, if any. Raises `Malformed`, also for a page of somebody else's."""
+        wanted = handshake(head)
+        if wanted is not None and is_foreign(head, decision, self._cors):
+            raise Malformed(403, "origin", FOREIGN)
+        return wanted
 
     def _lines(self, connection: Connection, head: Head, ours: list[tuple[bytes, bytes]]) -> bytes:
         """Write the request line and the header lines. The same head and the same identity make the same."""

@@ -26,6 +26,7 @@ from sluicegate.server.shared_rate import SharedRate
 from sluicegate.server.streaming import Renewing, Streaming
 from sluicegate.server.tie import Guard
 from sluicegate.server.upstream import Pool
+from sluicegate.server.websocket import Tunnels
 
 
 def _nobody(_: str) -> bool:
@@ -97,6 +98,7 @@ class Gateway:
         self._guard: Final = guard
         self._instrument: Final = instrument
         self._listener: Final = Listener(self._answer, limits or Limits(), trusted=trusted, certificate=certificate)
+        self._tunnels: Final = Tunnels()
         self._pools: Final[dict[Upstream, Pool]] = {}
         self._table: Final = Table(
             [route.path for route in routes],
@@ -138,6 +140,7 @@ class Gateway:
         """
         if self._hub is not None:
             self._hub.drain()
+        self._tunnels.drain()
         in_good_order = await self._listener.stop(grace, quiet=quiet)
         for pool in self._pools.values():
             pool.close()
@@ -147,9 +150,10 @@ class Gateway:
         match route.action:
             case Proxy() as proxy:
                 pools = [self._pool(upstream) for upstream in proxy.upstreams]
-                return _Place(
-                    Passing(proxy, pools, self._cors, telling=self._telling, guard=self._guard), route.policy, None
+                passing = Passing(
+                    proxy, pools, self._cors, telling=self._telling, guard=self._guard, tunnels=self._tunnels
                 )
+                return _Place(passing, route.policy, None)
             case Respond() as respond:
                 return _Place(Saying(respond, self._cors), route.policy, None)
             case ForwardAuth() as asked:

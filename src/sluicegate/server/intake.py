@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, Protocol, final
 
-from sluicegate.server.body import Body, Chunked, Counted
+from sluicegate.server.body import Body, Chunked, Counted, UntilClose
 from sluicegate.server.head import CHUNKED
 from sluicegate.server.limits import Limits
 
@@ -85,6 +85,19 @@ class Intake:
             self.upload = None
         return behind
 
+    @property
+    def endless(self) -> bool:
+        """Tell whether all that comes belongs to what has the connection now."""
+        return self.upload is not None and self.upload.endless
+
+    def switch(self, exchange: Exchange) -> None:
+        """Hand everything from here on to an exchange, what is held first: it is no HTTP any more."""
+        held, self.held = self.held, b""
+        self.upload = Upload(None, limit=None)
+        if held:
+            self.receive(held, exchange)
+        self.update()
+
     def offer(self, exchange: Exchange) -> None:
         """Give what has come of the body to an exchange that has become ready."""
         upload = self.upload
@@ -100,7 +113,7 @@ class Intake:
         """Keep nothing of the body: the answer was given without it. What is still to come is thrown away."""
         if self.upload is not None:
             self.upload.discard()
-            if self.upload.over:
+            if self.upload.over or self.upload.endless:
                 self.upload = None
 
     def hold(self, data: bytes) -> None:
@@ -149,12 +162,17 @@ NOTHING: Final = Intake(asyncio.Transport(), Limits())
 
 @final
 class Upload:
-    """A body on its way in: handed on as it comes, held while nobody takes it yet."""
+    """A body on its way in: handed on as it comes, held while nobody takes it yet.
+
+    `length` is in bytes, `CHUNKED`, or None for what goes on until the connection ends.
+    """
 
     __slots__ = ("_body", "_pieces", "_unwanted", "waiting")
 
-    def __init__(self, length: int, *, limit: int | None) -> None:
-        self._body: Final[Body] = Chunked(limit) if length == CHUNKED else Counted(length)
+    def __init__(self, length: int | None, *, limit: int | None) -> None:
+        self._body: Final[Body] = (
+            UntilClose() if length is None else Chunked(limit) if length == CHUNKED else Counted(length)
+        )
         self._pieces: list[bytes] = []
         self._unwanted = False
         self.waiting = 0
@@ -164,6 +182,11 @@ class Upload:
     def whole(self) -> bool:
         """Tell whether all of it has come."""
         return self._body.done
+
+    @property
+    def endless(self) -> bool:
+        """Tell whether it ends with the connection only."""
+        return isinstance(self._body, UntilClose)
 
     @property
     def over(self) -> bool:

@@ -42,6 +42,8 @@ class Limits:
     linger_time: float = 2
     """After a refusal that closes, for a client that still sends: closing at once would reset the connection, and
     the answer would be lost with it (RFC 9112, 9.6)."""
+    parting_time: float = 1
+    """For what is left of a WebSocket's frame when its token has ended: a close frame can only stand behind it."""
     half_closed_time: float = 1
     """A client that has shut its sending side may be waiting for its answer, or gone: the two look alike. It keeps its
     request for so long, and longer only while response bytes flow."""
@@ -64,9 +66,10 @@ class Limits:
     @property
     def shortest(self) -> float:
         """The shortest of the times, to which the sweep's step is fitted."""
-        client = (self.idle, self.head_time, self.body_time, self.write_time, self.linger_time, self.half_closed_time)
+        client = (self.idle, self.head_time, self.body_time, self.write_time, self.half_closed_time)
+        ends = (self.linger_time, self.parting_time)
         upstream = (self.connect_time, self.response_time, self.read_time, self.upstream_idle, self.upstream_pause)
-        return min(*client, self.decision_time, *upstream)
+        return min(*client, *ends, self.decision_time, *upstream)
 
 
 @final

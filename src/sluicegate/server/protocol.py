@@ -89,6 +89,9 @@ class Connection(asyncio.Protocol):
         """Tell asyncio to keep the connection while an answer is due; a client that half-closed may wait for it."""
         if self._ending or self._head is None:
             return False
+        if self._intake.endless and self._exchange is not None:
+            self._exchange.body_end()
+            return self.peer.scheme == "http"
         if not self._intake.whole:  # RFC 9112, 8: an incomplete message is no message
             self.abort()
             return False
@@ -165,9 +168,9 @@ class Connection(asyncio.Protocol):
             self.respond(answer, close=True)
 
     @property
-    def body_whole(self) -> bool:
-        """Tell whether the whole body of the request in flight has come."""
-        return self._intake.whole
+    def intake(self) -> Intake:
+        """What was read from the client and is not used up yet."""
+        return self._intake
 
     def begin(self, exchange: Exchange) -> None:
         """Hand the request in flight to an exchange."""
@@ -198,14 +201,6 @@ class Connection(asyncio.Protocol):
             # nobody answers any more: a crash is a closed gate
             self.abort()
             task.get_loop().call_exception_handler({"message": "a request failed", "exception": defect, "task": task})
-
-    def offer_body(self, exchange: Exchange) -> None:
-        """Give an exchange that has become ready what has come of the body."""
-        self._intake.offer(exchange)
-
-    def fill(self, *, full: bool) -> None:
-        """Say whether whoever takes the body can take no more; then reading stops."""
-        self._intake.fill(full=full)
 
     def last(self, head: Head) -> bool:
         """Tell whether the connection ends after the answer to this request."""

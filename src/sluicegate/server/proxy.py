@@ -16,6 +16,7 @@ from sluicegate.server.sending import IDEMPOTENT, Sending
 from sluicegate.server.settled import settled
 from sluicegate.server.tie import Guard, Tie
 from sluicegate.server.upstream import Link, Pool
+from sluicegate.server.websocket import Upgrade
 
 _MOST_INTERIM: Final = 16
 _CONTINUE, _SWITCHING = 100, 101
@@ -32,7 +33,7 @@ class ProxyExchange:
     __slots__ = (
         "_answered", "_balance", "_client", "_cors", "_decision", "_guard", "_head", "_id", "_id_line", "_interim",
         "_last", "_link", "_pool", "_reader", "_rechunked", "_reply", "_request", "_search", "_sending", "_tie",
-        "_uploaded", "ready",
+        "_upgrade", "_uploaded", "ready",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +48,7 @@ class ProxyExchange:
         cors: bytes,
         guard: Guard | None,
         decision: Admit | None,
+        upgrade: Upgrade | None = None,
     ) -> None:
         self._client: Final = client
         self._head = head
@@ -70,12 +72,12 @@ class ProxyExchange:
         self._sending: Sending | None = None
         self.ready = False
         self._tie: Tie | None = None
+        self._upgrade: Final = upgrade
 
     def start(self) -> None:
         """Send the request, on a connection that is there or on a new one."""
         self._client.begin(self)
-        length = self._head.block.length
-        if length:
+        if length := self._head.block.length:
             self._sending = Sending(chunked=length == CHUNKED, again=self._head.method in IDEMPOTENT)
         link = self._pool.take()
         if link is None:
@@ -86,8 +88,7 @@ class ProxyExchange:
     # the way up
 
     def _searching(self) -> Search:
-        if self._search is None:
-            self._search = Search(self, self._client, self._pool, self._balance, request=self._id)
+        self._search = self._search or Search(self, self._client, self._pool, self._balance, request=self._id)
         return self._search
 
     def found(self, pool: Pool, link: Link) -> None:
@@ -104,7 +105,7 @@ class ProxyExchange:
         self.ready = True
         if self._sending is not None:
             self._sending.repeat(link)
-            self._client.offer_body(self)
+            self._client.intake.offer(self)
         else:
             self._uploaded = True
 
@@ -116,15 +117,14 @@ class ProxyExchange:
     def body_end(self) -> None:
         """Say that the body is whole. From here on the upstream is awaited."""
         self._uploaded = True
-        if self._link is not None:
-            if self._sending is not None:
-                self._sending.end(self._link)
-            if not self._answered:
-                self._client.extend(self._pool.limits.response_time)
+        if self._link is not None and self._sending is not None:
+            self._sending.end(self._link)
+        if self._link is not None and not self._answered:
+            self._client.extend(self._pool.limits.response_time)
 
     def upstream_full(self, *, full: bool) -> None:
         """Read no more of the body while the upstream does not take it."""
-        self._client.fill(full=full)
+        self._client.intake.fill(full=full)
 
     # the way down
 
@@ -203,6 +203,10 @@ class ProxyExchange:
         self._client.settle(self._head)
 
     def _pass_interim(self, reply: Reply) -> None:
+        if reply.status == _SWITCHING and self._upgrade is not None and self._link is not None:
+            self._upgrade.follow(self._client, self._link, reply, self._reader.rest, more=self._id_line)
+            self._link, self._reader.rest = None, b""
+            return
         self._interim += 1
         if reply.status == _SWITCHING or self._interim > _MOST_INTERIM:
             raise Malformed(502, "upstream", "An interim response that nobody asked for")
@@ -214,7 +218,8 @@ class ProxyExchange:
         """Write the head that the client gets, framed for it, and ours where the upstream's says nothing."""
         client, head = self._client, self._head
         # an answer before the end of the question: the rest of the question is not waited for
-        self._last = client.last(head) or not (head.plain or client.body_whole)
+        self._last = client.last(head) or not (head.plain or client.intake.whole)
+        self._last |= self._upgrade is not None and bool(client.intake.held)  # frames, perhaps, and no requests
         if reply.body is not None and not reply.body.sized:
             self._rechunked = head.block.http11
             self._last = self._last or not head.block.http11  # HTTP/1.0: the body ends where the connection does
@@ -227,19 +232,16 @@ class ProxyExchange:
         """The response is whole. Keep the connection only if both sides of the exchange are."""
         link, reply = self._link, self._reply
         self._link = None
-        if link is not None:
-            if clean and self._uploaded and reply is not None and reply.persistent:
-                self._pool.give(link)
-            else:
-                link.close()
+        if link is not None and clean and self._uploaded and reply is not None and reply.persistent:
+            self._pool.give(link)
+        elif link is not None:
+            link.close()
         self._over()
 
     def _over(self) -> None:
         if self._tie is not None:
             self._tie.over()
         self._client.finish(close=self._last)
-
-    # accidents
 
     def lost(self, *, clean: bool) -> None:
         """The connection to the upstream ended."""
@@ -276,9 +278,9 @@ class ProxyExchange:
         if self._answered:
             self._client.abort()
             return
-        reason = "upstream_timeout" if status == 504 else "upstream"  # noqa: PLR2004 - Gateway Timeout
+        reason = {408: "timeout", 504: "upstream_timeout"}.get(status, "upstream")
         answer = problem(status, reason, message, request_id=self._id)
-        self._client.respond(answer, more=self._cors)
+        self._client.respond(answer, more=self._cors, close=reason == "timeout")
 
     def late(self) -> None:
         """Something took too long; find out who is to blame."""
@@ -286,9 +288,7 @@ class ProxyExchange:
         if self._search is not None and self._search.late():
             return
         if not self._answered and link is not None and not self._uploaded and not link.choked:
-            self._drop()
-            answer = problem(408, "timeout", "The request did not come in time", request_id=self._id)
-            self._client.respond(answer, more=self._cors, close=True)
+            self.fail(408, "The request did not come in time")
         else:
             self._blame("timeout", "it did not answer in time")
             self.fail(504, "The upstream did not answer in time")

@@ -101,7 +101,7 @@ class PublishExchange:
         elif self._length > largest:
             self._too_long()
         else:
-            self._client.offer_body(self)
+            self._client.intake.offer(self)
 
     def body(self, data: bytes) -> None:
         """Take a piece of the body."""

@@ -21,6 +21,7 @@ _PHRASES: Final = {
     414: "URI Too Long",
     415: "Unsupported Media Type",
     417: "Expectation Failed",
+    426: "Upgrade Required",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",

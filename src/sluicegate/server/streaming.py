@@ -2,13 +2,13 @@
 
 from typing import Final, final
 
-from sluicegate.adapters.render import Response
 from sluicegate.core.decision import Admit
 from sluicegate.core.request import Request
 from sluicegate.core.topics import InvalidTopic, canonical
 from sluicegate.server.cors import Cors
 from sluicegate.server.head import Head
 from sluicegate.server.hub import Asked, Hub
+from sluicegate.server.origin import is_foreign, not_from_there
 from sluicegate.server.protocol import Connection
 from sluicegate.server.publish import PublishExchange, not_allowed
 from sluicegate.server.respond import empty, problem
@@ -27,8 +27,8 @@ class Streaming:
     def admit(self, connection: Connection, head: Head, request: Request, decision: Admit | None) -> None:
         """Serve one request."""
         cors = self._cors.lines(head)
-        if _is_foreign(head, decision, self._cors):
-            connection.respond(_not_from_there(request), more=cors, close=True)
+        if is_foreign(head, decision, self._cors):
+            connection.respond(not_from_there(request.id), more=cors, close=True)
             return
         try:
             topic = canonical(request.topic or "")
@@ -67,8 +67,8 @@ class Renewing:
         """Serve one request: the bearer has been admitted to the topic like any reader of it."""
         cors = self._cors.lines(head)
         stream_id = head.block.by_name.get(b"x-stream-id", b"").decode("latin-1")
-        if _is_foreign(head, decision, self._cors):
-            connection.respond(_not_from_there(request), more=cors, close=True)
+        if is_foreign(head, decision, self._cors):
+            connection.respond(not_from_there(request.id), more=cors, close=True)
         elif head.method != "POST":
             connection.respond(not_allowed("POST", request.id), more=cors)
         elif decision is not None and self._renewed(stream_id, request, decision):
@@ -87,24 +87,6 @@ class Renewing:
     def preflight(self, connection: Connection, head: Head, request: Request) -> None:
         """Say what pages may do."""
         connection.respond(empty(204, request_id=request.id), more=self._cors.preflight(head))
-
-
-def _is_foreign(head: Head, decision: Admit | None, cors: Cors) -> bool:
-    """Tell whether a page of somebody else's sent this, with a cookie that the browser added.
-
-    A cookie goes along whoever asks, so with one a request must come from a page of this host, or of an origin that the
-    operator lists by name. Browsers leave `Origin` out only where a page asks its own host, and say so too.
-    """
-    if decision is None or decision.source is None or decision.source.kind != "cookie":
-        return False
-    origin = head.block.by_name.get(b"origin")
-    if origin is None:
-        return head.block.by_name.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"}
-    return origin.partition(b"://")[2].lower() != head.block.host.lower() and not cors.names(origin)
-
-
-def _not_from_there(request: Request) -> Response:
-    return problem(403, "origin", "A page of another origin may not use this cookie here", request_id=request.id)
 
 
 def _sentence(error: ValueError) -> str:

@@ -81,6 +81,7 @@ class Tie:
         "_is_over",
         "_is_spoken",
         "_is_stream",
+        "_tunnel",
         "ends",
         "identifiers",
     )
@@ -99,6 +100,7 @@ class Tie:
         self._is_held = False
         self._is_over = False
         self._at_boundary = True
+        self._tunnel: Callable[[Refuse], None] | None = None
 
     def begins(self, lines: bytes, *, chunked: bool, now: float) -> bool:
         """Take note that the response begins, with these header lines; tell whether it is an event stream.
@@ -124,6 +126,12 @@ class Tie:
             return not self._is_over
         return False
 
+    def switch(self, end: Callable[[Refuse], None]) -> None:
+        """The response has become a tunnel, which `end` ends: take note of it, and ask once more. May end it."""
+        self._tunnel = end
+        self._is_held = True
+        self._guard.hold(self)
+
     def over(self) -> None:
         """The response has ended by itself."""
         self._is_over = True
@@ -135,6 +143,9 @@ class Tie:
         if self._is_over:
             return
         self.over()
+        if self._tunnel is not None:
+            self._tunnel(refuse)
+            return
         transport = self._client.transport
         if not self._is_spoken or not self._at_boundary or transport.get_write_buffer_size():
             self._client.abort()
