@@ -36,6 +36,8 @@ class Crowd:
         """How often each scene was played."""
         self.pause = 0.0
         """Seconds between two scenes of one player."""
+        self.enough = float("inf")
+        """Scenes after which it is done."""
         self._scenes: Final[Sequence[Callable[[], Awaitable[None]]]] = (
             self._keeps_asking,
             self._keeps_asking,
@@ -72,6 +74,8 @@ class Crowd:
             except (OSError, EOFError, ValueError) as error:
                 raise Unexpected(f"{scene.__name__}: {error!r}") from error
             self.seen[scene.__name__.lstrip("_")] += 1
+            if self.seen.total() >= self.enough:
+                done.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(done.wait(), self.pause)
 

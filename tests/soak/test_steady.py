@@ -11,17 +11,8 @@ SCENES = 1500
 
 
 async def play(crowd: Crowd) -> None:
-    done = asyncio.Event()
-    crowd.pause = 0.001
-
-    async def count() -> None:
-        while sum(crowd.seen.values()) < SCENES:
-            await asyncio.sleep(0.05)
-        done.set()
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(count())
-        group.create_task(crowd.play(30, done))
+    crowd.pause, crowd.enough = 0.001, SCENES
+    await crowd.play(30, asyncio.Event())
 
 
 def test_a_gateway_keeps_no_connection_descriptor_or_task_of_clients_that_have_gone(tmp_path: Path) -> None:
