@@ -7,7 +7,7 @@ from tests.soak.crowd import Crowd
 from tests.soak.samples import Sample, growth
 from tests.soak.steady import looked, settled, standing
 
-SCENES = 1500
+SCENES = 1000
 
 
 async def play(crowd: Crowd) -> None:

@@ -11,7 +11,7 @@ it may end; what ends at a given time lies in one bucket.
 import asyncio
 import heapq
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final, Protocol, cast, final
 
@@ -28,7 +28,7 @@ SILENT_FOR: Final = 5.0
 
 _BUCKETS: Final = 4  # a second
 _ASKED_AT_ONCE: Final = 256
-_ENDED_AT_ONCE: Final = 500
+_ENDED_AT_ONCE: Final = 100  # some milliseconds, in which nobody else is served
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _JITTER: Final = 0.5
@@ -83,6 +83,7 @@ class Live:
         self._by_key: Final[dict[str, Opened | dict[Opened, None]]] = {}
         self._by_end: Final[dict[int, dict[Opened, None]]] = {}
         self._ends: Final[list[int]] = []
+        self._expired: Final[deque[Opened]] = deque()
         self._due: dict[str, None] = {}
         self._wake: Final = asyncio.Event()
         self._tasks: Final[list[asyncio.Task[None]]] = []
@@ -140,10 +141,26 @@ class Live:
 
     def tick(self) -> None:
         """End what has expired. To be called a few times a second."""
-        now = int(self._clock() * _BUCKETS)
+        now, was_idle = int(self._clock() * _BUCKETS), not self._expired
         while self._ends and self._ends[0] <= now:
-            for opened in list(self._by_end.pop(heapq.heappop(self._ends), ())):
+            self._expired.extend(self._by_end.pop(heapq.heappop(self._ends), ()))
+        if was_idle:
+            self._expire()
+
+    def _expire(self) -> None:
+        """End some of those that have expired; the rest when the loop has turned, so that others are served."""
+        now = int(self._clock() * _BUCKETS)
+        for _ in range(min(len(self._expired), _ENDED_AT_ONCE)):
+            opened = self._expired.popleft()
+            # it may have ended otherwise meanwhile, or go on with a fresh token
+            if self._is_open(opened) and _bucket(opened.ends) <= now:
                 self._end(opened, Refuse(reason=Reason.EXPIRED))
+        if self._expired:
+            asyncio.get_running_loop().call_soon(self._expire)
+
+    def _is_open(self, opened: Opened) -> bool:
+        there = self._by_key.get(opened.identifiers.question.keys[0])
+        return there is opened or (isinstance(there, dict) and opened in there)
 
     def start(self, feed: RevocationFeed | None) -> None:
         """Begin to look after what is open. Without a feed nothing can be revoked, and only `tick` ends anything."""

@@ -1,10 +1,11 @@
 """One event stream to one client: small, because there are many."""
 
+import functools
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 from sluicegate.adapters.render import refusal
 from sluicegate.core.claims import Identifiers
-from sluicegate.core.decision import Identity, Refuse
+from sluicegate.core.decision import Identity, Reason, Refuse
 from sluicegate.server.protocol import Connection
 from sluicegate.sse.event import chunk, encode, unwrapped
 
@@ -33,7 +34,12 @@ class Home(Protocol):
 
 def parting(refuse: Refuse) -> bytes:
     """Write the event that tells a client why its stream ends: `auth`, with the body that a refusal would have."""
-    return encode(refusal(refuse, request_id="").body.decode(), event="auth")
+    return _parting(refuse.reason)
+
+
+@functools.cache
+def _parting(reason: Reason) -> bytes:
+    return encode(refusal(Refuse(reason=reason), request_id="").body.decode(), event="auth")
 
 
 @final
