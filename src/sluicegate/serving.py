@@ -234,7 +234,7 @@ def _action(route: configured.Route, upstreams: Sequence[Upstream], settings: Se
             topics=settings.events.publish,
         )
         return Events(policy.with_route(auth="required", requirement=requirement))
-    return Proxy(upstreams[0], route.header_up, tuple(upstreams[1:]))
+    return Proxy(upstreams[0], route.header_up, tuple(upstreams[1:]), route.strip_token)
 
 
 def _askers(settings: Settings) -> Callable[[str], bool]:

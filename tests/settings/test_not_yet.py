@@ -16,7 +16,6 @@ ASKED = {
         KEY + 'redis_addr = "h:1"\n[events]\nsubscribe = ["a"]\n[[route]]\npath = "/e/{topic}"\nevents = true\n',
         "[stateful_jwt] redis_addr",
     ),
-    "strip_token": (ROUTE + 'upstream = "http://a"\nstrip_token = true\n', "[[route]] #1 strip_token"),
 }
 
 

@@ -1,7 +1,7 @@
 """Step 1: the credentials of a request, in the operator's order: query, then header, then cookie."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sluicegate.core.policy import Sources
 from sluicegate.core.request import Credential, Request, Source
@@ -11,7 +11,8 @@ MAX_CREDENTIALS = 8
 
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SCHEMED = frozenset({b"authorization", b"proxy-authorization"})
-_Found = tuple[int, bytes, Source]
+Found = tuple[int, bytes, Source]
+"""A token where it stood, and the rank of that place among those of its kind."""
 
 
 class TooMuch(ValueError):  # noqa: N818 - names what it is; stays inside the core
@@ -40,29 +41,39 @@ def extract(request: Request, sources: Sources) -> tuple[Credential, ...]:
     return tuple([Credential(token, source) for token, source in first.items()])
 
 
-def _ranked(found: list[_Found]) -> list[_Found]:
+def credentials_in(request: Request, sources: Sources) -> list[Found]:
+    """Return everything that is read as a token, however much it is, in the order of the request."""
+    return [*_from_query(request.query, sources), *_from_headers(request, sources)]
+
+
+def tokens_of(name: bytes, value: bytes) -> Iterable[bytes]:
+    """Return what a header that may hold tokens is read as; some of it may be empty, and is none."""
+    return _schemed(value) if name in _SCHEMED else map(_bare, value.split(b","))
+
+
+def _ranked(found: list[Found]) -> list[Found]:
     return sorted(found, key=_rank)
 
 
-def _rank(found: _Found) -> int:
+def _rank(found: Found) -> int:
     return found[0]
 
 
-def _from_query(query: bytes, sources: Sources) -> Iterator[_Found]:
+def _from_query(query: bytes, sources: Sources) -> Iterator[Found]:
     table = sources.by_query
     for pair in query.split(b"&"):
         name, _, value = pair.partition(b"=")
         # names are decoded too: `%74oken` is `token` to whatever stands behind us
-        place = table.get(_unquote(name))
+        place = table.get(decoded(name))
         if place is not None:
-            token = _bare(_unquote(value))
+            token = _bare(decoded(value))
             if token:
                 yield place[0], token, place[1]
 
 
-def _from_headers(request: Request, sources: Sources) -> list[_Found]:
+def _from_headers(request: Request, sources: Sources) -> list[Found]:
     table, watched = sources.by_header, sources.watched
-    found: list[_Found] = []
+    found: list[Found] = []
     for name, value in request.headers:
         if name not in watched:
             continue
@@ -70,12 +81,11 @@ def _from_headers(request: Request, sources: Sources) -> list[_Found]:
         if place is None:  # cookies rank behind every header
             found += [(len(table) + rank, token, source) for rank, token, source in _from_cookies(value, sources)]
             continue
-        tokens = _schemed(value) if name in _SCHEMED else map(_bare, value.split(b","))
-        found += [(place[0], token, place[1]) for token in tokens if token]
+        found += [(place[0], token, place[1]) for token in tokens_of(name, value) if token]
     return found
 
 
-def _from_cookies(value: bytes, sources: Sources) -> Iterator[_Found]:
+def _from_cookies(value: bytes, sources: Sources) -> Iterator[Found]:
     # RFC 6265 keeps commas out of cookies; servers that fold repeated fields join them with one
     for pair in value.replace(b",", b";").split(b";"):
         name, _, token = pair.partition(b"=")
@@ -86,7 +96,7 @@ def _from_cookies(value: bytes, sources: Sources) -> Iterator[_Found]:
                 yield place[0], token, place[1]
 
 
-def _unquote(text: bytes) -> bytes:
+def decoded(text: bytes) -> bytes:
     """Decode a form-encoded name or value (WHATWG URL, 5.1)."""
     spaced = text.replace(b"+", b" ")
     return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), spaced) if b"%" in spaced else spaced

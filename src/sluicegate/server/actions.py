@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from sluicegate.adapters.forward_auth import answer
-from sluicegate.adapters.forwarded import upstream_headers
+from sluicegate.adapters.forwarded import Fields, upstream_headers
 from sluicegate.adapters.render import Response, fold, header_value, identity_headers, template
 from sluicegate.core.decision import Admit, Identity
+from sluicegate.core.policy import Sources
 from sluicegate.core.request import Request
+from sluicegate.core.strip import strip, without_tokens
 from sluicegate.server.balance import Balance
 from sluicegate.server.cors import Cors
 from sluicegate.server.handshake import ONLY_VERSION, SWITCHING, Handshake, handshake
@@ -75,8 +77,10 @@ class Remembered(Generic[T]):
 class Passing:
     """Passes requests on to an upstream, with the identity in headers that only the gate sets.
 
-    `telling` are the folded names that tell of an identity on any route: an upstream believes them wherever they come
-    from, so the client may write them nowhere, on an open route least of all.
+    `sources` are where tokens are looked for: what stands there in a `Referer` is not shown to the upstream, nor, on a
+    route that strips tokens, what stands there in the request. `telling` are the folded names that tell of an identity
+    on any route: an upstream believes them wherever they come from, so the client may write them nowhere, on an open
+    route least of all.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Passing:
         pools: Sequence[Pool],
         cors: Cors,
         *,
+        sources: Sources,
         telling: frozenset[bytes] = frozenset(),
         guard: Guard | None = None,
         tunnels: Tunnels | None = None,
@@ -95,6 +100,8 @@ class Passing:
         self._tunnels: Final = tunnels or Tunnels()
         self._cors: Final = cors
         self._host: Final = proxy.upstream.authority
+        self._sources: Final = sources
+        self._strips: Final = proxy.strip_token
         self._set: Final = [(name.encode(), template(value)) for name, value in proxy.header_up]
         self._extra: Final = telling | {fold(name) for name, _ in self._set} | {_REQUEST_ID}
         self._ours: Final = Remembered(self._headers_of)
@@ -113,7 +120,7 @@ class Passing:
         if head.method == "OPTIONS" and not _may_go_on(head.block.by_name):
             connection.respond(empty(204, request_id=request.id), more=self._cors.lines(head))
             return
-        lines, upgrade = self._lines(connection, head, self._ours(decision)), None
+        lines, upgrade = self._lines(connection, head, request, self._ours(decision)), None
         if b"upgrade" in head.block.by_name:
             try:
                 wanted = self._handshake(head, decision)
@@ -148,22 +155,40 @@ class Passing:
             raise Malformed(403, "origin", FOREIGN)
         return wanted
 
-    def _lines(self, connection: Connection, head: Head, ours: list[tuple[bytes, bytes]]) -> bytes:
+    def _lines(self, connection: Connection, head: Head, request: Request, ours: list[tuple[bytes, bytes]]) -> bytes:
         """Write the request line and the header lines. The same head and the same identity make the same."""
         written = head.written
         if written is not None and written[0] is self and written[1] is ours:
             return written[2]
+        if self._strips:
+            return self._stripped(connection, head, request, ours)
         block = head.block
         written = block.written
         if written is not None and written[0] is self and written[1] is ours:
             fields = written[2]
         else:
-            fields = field_lines(head, connection, extra=self._extra, ours=ours, host=self._host)
+            fields = self._fields(connection, head, block.fields, ours)
             if head.method != "OPTIONS":  # whose lines count hops
                 block.written = (self, ours, fields)
         lines = b"%b %b HTTP/1.1\r\n%b" % (head.method.encode(), head.target.origin_form, fields)
         head.written = (self, ours, lines)
         return lines
+
+    def _fields(self, connection: Connection, head: Head, headers: Fields, ours: list[tuple[bytes, bytes]]) -> bytes:
+        if b"referer" in head.block.by_name:
+            headers = [
+                (name, without_tokens(value, self._sources) if name == b"referer" else value) for name, value in headers
+            ]
+        return field_lines(head, connection, headers, extra=self._extra, ours=ours, host=self._host)
+
+    def _stripped(self, connection: Connection, head: Head, request: Request, ours: list[tuple[bytes, bytes]]) -> bytes:
+        """Write them without the credentials. Some may stand in the query, so a block does not make the same twice."""
+        query, headers = strip(request, self._sources)
+        target = head.target.origin_form
+        if query != head.target.query:
+            target = b"%b?%b" % (head.target.path, query) if query else head.target.path
+        fields = self._fields(connection, head, headers, ours)
+        return b"%b %b HTTP/1.1\r\n%b" % (head.method.encode(), target, fields)
 
     def preflight(self, connection: Connection, head: Head, request: Request) -> None:
         """Send it on: what the upstream allows, the upstream knows."""
@@ -171,12 +196,21 @@ class Passing:
 
 
 def field_lines(
-    head: Head, connection: Connection, *, extra: frozenset[bytes], ours: list[tuple[bytes, bytes]], host: bytes
+    head: Head,
+    connection: Connection,
+    headers: Fields,
+    *,
+    extra: frozenset[bytes],
+    ours: list[tuple[bytes, bytes]],
+    host: bytes,
 ) -> bytes:
-    """Write the header lines that the upstream gets. `ours` are those that only the gate sets, `extra` their names."""
+    """Write the header lines that the upstream gets of these headers.
+
+    `ours` are those that only the gate sets, `extra` their names.
+    """
     block, peer = head.block, connection.peer
     fields = upstream_headers(
-        block.fields,
+        headers,
         peer=peer.address,
         trusted=peer.trusted,
         scheme=peer.scheme,

@@ -91,6 +91,7 @@ class Gateway:
         certificate: Certificate | None = None,
     ) -> None:
         self._begin: Final = engine.begin
+        self._sources: Final = engine.policy.sources
         self._trusted: Final = trusted
         self._cors: Final = Cors(cors_allowed_origins)
         self._rate: Final = rate
@@ -151,7 +152,13 @@ class Gateway:
             case Proxy() as proxy:
                 pools = [self._pool(upstream) for upstream in proxy.upstreams]
                 passing = Passing(
-                    proxy, pools, self._cors, telling=self._telling, guard=self._guard, tunnels=self._tunnels
+                    proxy,
+                    pools,
+                    self._cors,
+                    sources=self._sources,
+                    telling=self._telling,
+                    guard=self._guard,
+                    tunnels=self._tunnels,
                 )
                 return _Place(passing, route.policy, None)
             case Respond() as respond:

@@ -66,12 +66,13 @@ class Upstream:
 class Proxy:
     """Pass the request on to `upstream`, or to one of `others`, which serve the same.
 
-    `header_up`: names, and values that may hold `{http.auth.user.…}`.
+    `header_up`: names, and values that may hold `{http.auth.user.…}`. `strip_token`: not with the credentials.
     """
 
     upstream: Upstream
     header_up: tuple[tuple[str, str], ...] = ()
     others: tuple[Upstream, ...] = ()
+    strip_token: bool = False
 
     @property
     def upstreams(self) -> tuple[Upstream, ...]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from sluicegate.settings.finding import Finding, Findings
-from sluicegate.settings.routes import Route
 from sluicegate.settings.schema import Settings
 from sluicegate.settings.stores import RedisCluster, RedisSentinel, RedisServer, RedisSocket
 from sluicegate.settings.toml_lines import KeyPath
@@ -20,10 +19,6 @@ class NotYet(NamedTuple):
 
 def _when(key: KeyPath, is_asked: Callable[[Settings], bool]) -> Callable[[Settings], Iterable[KeyPath]]:
     return lambda settings: (key,) if is_asked(settings) else ()
-
-
-def _routes(key: str, is_asked: Callable[[Route], bool]) -> Callable[[Settings], Iterable[KeyPath]]:
-    return lambda settings: (("route", index, key) for index, route in enumerate(settings.route) if is_asked(route))
 
 
 NOT_YET: Final = (
@@ -61,11 +56,6 @@ NOT_YET: Final = (
             ),
         ),
         "take the line out for the embedded store, and run one gateway",
-    ),
-    NotYet(
-        "taking the token out of the request",
-        _routes("strip_token", lambda route: route.strip_token),
-        "write false, and have the upstream ignore the token",
     ),
 )
 
