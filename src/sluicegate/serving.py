@@ -175,6 +175,7 @@ def _gateway(
     http = settings.http
     return Gateway(
         certificate=certificate,
+        announces=_announcers(settings),
         engine=assembly.engine,
         hub=hub,
         guard=guard,
@@ -235,6 +236,12 @@ def _action(route: configured.Route, upstreams: Sequence[Upstream], settings: Se
         )
         return Events(policy.with_route(auth="required", requirement=requirement))
     return Proxy(upstreams[0], route.header_up, tuple(upstreams[1:]), route.strip_token)
+
+
+def _announcers(settings: Settings) -> Callable[[str], bool] | None:
+    named = settings.http.proxy_protocol
+    networks = settings.http.trusted_proxies if named is True else named or ()
+    return trusts(networks) if networks else None
 
 
 def _askers(settings: Settings) -> Callable[[str], bool]:

@@ -45,6 +45,44 @@ class Nginx:
         return f"{self.host}:{self.port}"
 
 
+_STREAM: Final = """
+{module}
+daemon off;
+{user}
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 512; }}
+stream {{
+{stream}
+}}
+"""
+
+
+@contextmanager
+def streaming(stream: str) -> Iterator[tuple[str, int]]:
+    """Run nginx with these directives in its `stream` block until the block ends; return where it listens.
+
+    `$LISTEN` is replaced as in `nginx`.
+    """
+    places = (Path(__file__).parents[2] / ".tools" / "libnginx-mod-stream", Path("/usr/lib/nginx/modules"))
+    modules = [module for place in places for module in place.rglob("ngx_stream_module.so")]
+    with reserved_port() as port, tempfile.TemporaryDirectory(prefix="sg-nginx-") as directory:
+        configuration = Path(directory, "nginx.conf")
+        configuration.write_text(
+            _STREAM.format(
+                # where there is no module, it is built in
+                module=f"load_module {modules[0]};" if modules else "",
+                directory=directory,
+                stream=stream.replace("$LISTEN", f"{LOOPBACK}:{port}"),
+                user="user root;" if os.geteuid() == 0 else "",
+            )
+        )
+        command = [program("nginx"), "-p", directory, "-c", str(configuration), "-e", "stderr"]
+        with running(command, answers(port)):
+            yield LOOPBACK, port
+
+
 @contextmanager
 def nginx(http: str, *, log_level: str = "warn") -> Iterator[Nginx]:
     """Run nginx with these directives in its `http` block until the block ends.

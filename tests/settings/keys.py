@@ -59,6 +59,15 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("http", "cors_allowed_origins", (), '"*"', ("*",), '["https://a.example/x"]', "more than an origin"),
     (
         "http",
+        "proxy_protocol",
+        False,
+        '["10.0.0.0/8"]',
+        (ip_network("10.0.0.0/8"),),
+        '"10.0.0.0/8"',
+        "a string where true, false or a list of networks belongs",
+    ),
+    (
+        "http",
         "trusted_proxies",
         (),
         '["10.0.0.1"]',

@@ -255,3 +255,11 @@ def test_tls_is_spoken_where_the_address_or_the_key_says_so(address: str, *, tls
     text = KEY + f'redis_addr = "{address}"\n'
     assert getattr(read(text).stateful_jwt.store, "tls") is tls  # noqa: B009 - any of several stores
     assert getattr(read(text + "tls = { enabled = true }\n").stateful_jwt.store, "tls") is True  # noqa: B009 - likewise
+
+
+def test_who_announces_clients_is_named() -> None:
+    found = fault(KEY + "[http]\nproxy_protocol = true\n")
+    assert found.key == "[http] proxy_protocol"
+    assert read(KEY + '[http]\nproxy_protocol = true\ntrusted_proxies = ["10.0.0.1"]\n').warnings == ()
+    assert read(KEY + "[http]\nproxy_protocol = []\n").http.proxy_protocol == ()
+    assert "inside a network" in fault(KEY + '[http]\nproxy_protocol = ["10.0.0.1/8"]\n').problem

@@ -73,7 +73,8 @@ class Gateway:
     `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed; `rate` bounds what one address may
     ask; `cors_allowed_origins` are the pages that may read answers; `hub` serves event routes; `guard` ends
     what an upstream streams when its token ends; `instrument` is told what upstreams fail at; with a `certificate`
-    clients speak TLS. All of it lives on one event loop.
+    clients speak TLS; `announces` tells whether a peer sends a PROXY protocol header ahead. All of it lives on one
+    event loop.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Gateway:
         guard: Guard | None = None,
         instrument: Instrument | None = None,
         certificate: Certificate | None = None,
+        announces: Callable[[str], bool] | None = None,
     ) -> None:
         self._begin: Final = engine.begin
         self._sources: Final = engine.policy.sources
@@ -98,7 +100,9 @@ class Gateway:
         self._hub: Final = hub
         self._guard: Final = guard
         self._instrument: Final = instrument
-        self._listener: Final = Listener(self._answer, limits or Limits(), trusted=trusted, certificate=certificate)
+        self._listener: Final = Listener(
+            self._answer, limits or Limits(), trusted=trusted, certificate=certificate, announces=announces
+        )
         self._tunnels: Final = Tunnels()
         self._pools: Final[dict[Upstream, Pool]] = {}
         self._table: Final = Table(

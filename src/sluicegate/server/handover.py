@@ -73,8 +73,7 @@ def release(connection: Connection) -> socket.socket | None:
     raw = transport.get_extra_info("socket")
     if not connection.is_idle or raw is None or transport.is_closing() or transport.get_write_buffer_size():
         return None
-    name = transport.get_extra_info("peername")
-    if connection.peer.scheme != "http" or not isinstance(name, tuple) or name[0] != connection.peer.address:
+    if connection.peer.scheme != "http" or connection.told is not None:
         return None
     held = socket.socket(fileno=os.dup(raw.fileno()))
     transport.abort()  # closes our descriptor; the connection lives on with the other

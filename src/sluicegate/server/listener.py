@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, final
 
+from sluicegate.server.arrival import Arrival
 from sluicegate.server.certificate import Certificate
 from sluicegate.server.limits import Limits
 from sluicegate.server.protocol import Connection
@@ -57,7 +58,8 @@ def _unusable(address: Address, error: OSError) -> OSError:
 class Listener:
     """Accepts connections and has their requests answered by `answer`. Lives on one event loop.
 
-    With a `certificate`, connections speak TLS, and its files are looked at in the sweep.
+    With a `certificate`, connections speak TLS, and its files are looked at in the sweep. `announces` tells whether a
+    peer is a proxy that announces its clients (PROXY protocol); None is nobody.
     """
 
     def __init__(
@@ -67,9 +69,11 @@ class Listener:
         *,
         trusted: Callable[[str], bool],
         certificate: Certificate | None = None,
+        announces: Callable[[str], bool] | None = None,
     ) -> None:
         self._shared: Final = Shared(answer, limits, trusted)
         self._certificate: Final = certificate
+        self._announces: Final = announces
         self._step: Final = min(_LONGEST_STEP, limits.shortest / 4)
         self._sweeps: Final[list[Callable[[float], None]]] = []
         self._servers: Final[list[asyncio.Server]] = []
@@ -116,7 +120,13 @@ class Listener:
 
     def _protocol(self) -> asyncio.Protocol:
         """Make what meets a client that has just come."""
-        connection = Connection(self._shared)
+        if self._announces is None:
+            return self._inner(None)
+        return Arrival(self._shared, self._inner, self._announces, speaks_http=self._certificate is None)
+
+    def _inner(self, told: str | None) -> asyncio.Protocol:
+        """Make what speaks with a client."""
+        connection = Connection(self._shared, told)
         certificate = self._certificate
         return connection if certificate is None else TlsLink(self._shared, certificate.context, connection)
 

@@ -7,6 +7,7 @@ from typing import Any, Final, cast, final
 from sluicegate.adapters.render import Response
 from sluicegate.engine import new_id
 from sluicegate.server.bare import BareSockets
+from sluicegate.server.deciding import Deciding
 from sluicegate.server.head import Head, RequestReader
 from sluicegate.server.intake import Exchange, Intake
 from sluicegate.server.malformed import Malformed
@@ -34,21 +35,21 @@ class Connection(asyncio.Protocol):
         "_reader",
         "_shared",
         "_stalled",
-        "_task",
         "peer",
+        "told",
         "transport",
     )
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, told: str | None = None) -> None:
         self._shared: Final = shared
         self._reader: RequestReader | None = None  # only from a request on, and no longer than it is of use
         self._intake: Intake
         self.transport: asyncio.Transport
         self.peer: Peer
+        self.told: Final = told  # by a proxy in front: who the client is; empty: nobody knows
         self._deadline = self._stalled = _NEVER
         self._head: Head | None = None  # the request in flight
         self._exchange: Exchange | None = None
-        self._task: asyncio.Task[None] | None = None
         self._looping = self._half_closed = False
         self._arriving = False  # part of a head has come
         self._choked = False  # the client does not read what we write
@@ -61,7 +62,7 @@ class Connection(asyncio.Protocol):
         shared = self._shared
         self.transport = cast("asyncio.Transport", transport)
         self._intake = Intake(self.transport, shared.limits)
-        self.peer = shared.peer(self.transport)
+        self.peer = shared.peer(self.transport, self.told)
         crowd = shared.enter(self)
         self.extend(shared.limits.idle)
         if crowd > MOST_TURNED_AWAY:
@@ -191,16 +192,7 @@ class Connection(asyncio.Protocol):
     def wait(self, decision: Coroutine[Any, Any, None]) -> None:
         """Let a coroutine go on with the request in flight; it is cancelled when the client leaves."""
         self.extend(self._shared.limits.decision_time)
-        self._task = task = asyncio.get_running_loop().create_task(decision)
-        task.add_done_callback(self._decided)
-
-    def _decided(self, task: asyncio.Task[None]) -> None:
-        if self._task is task:
-            self._task = None
-        if not task.cancelled() and (defect := task.exception()) is not None:
-            # nobody answers any more: a crash is a closed gate
-            self.abort()
-            task.get_loop().call_exception_handler({"message": "a request failed", "exception": defect, "task": task})
+        self._exchange = Deciding(self, decision)
 
     def last(self, head: Head) -> bool:
         """Tell whether the connection ends after the answer to this request."""
@@ -233,7 +225,7 @@ class Connection(asyncio.Protocol):
 
     def finish(self, *, close: bool, linger: bool = False) -> None:
         """The answer to the request in flight is written: go on to the next, or end."""
-        self._head = self._exchange = self._task = None
+        self._head = self._exchange = None
         shared, intake = self._shared, self._intake
         self._deadline = shared.clock.now + shared.limits.idle
         if intake.upload is not None:
@@ -261,10 +253,7 @@ class Connection(asyncio.Protocol):
 
     def _give_up(self) -> bool:
         """Cancel whatever is done for the request in flight; tell whether its answer had begun."""
-        task, self._task = self._task, None
         exchange, self._exchange = self._exchange, None
-        if task is not None:
-            task.cancel()
         return exchange is not None and exchange.cancel()
 
     def _end(self, *, linger: bool) -> None:
@@ -305,9 +294,6 @@ class Connection(asyncio.Protocol):
             self.abort()
         elif self._exchange is not None:
             self._exchange.late()
-        elif self._task is not None:
-            self._give_up()
-            self.respond(problem(503, "decision_time", "The decision took too long", request_id=new_id()), close=True)
         elif self._arriving:
             self._refuse(Malformed(408, "timeout", "A request did not come in time"))
         else:

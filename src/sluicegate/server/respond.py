@@ -65,6 +65,11 @@ def head_of(response: Response) -> bytes:
     return "".join(lines).encode("latin-1")
 
 
+def last_words(response: Response, date: bytes) -> bytes:
+    """Return the whole of an answer to who has sent no request, with the `date` line: the connection ends after it."""
+    return b"".join((head_of(response), date, connection_line(http11=True, last=True), b"\r\n", response.body))
+
+
 def connection_line(*, http11: bool, last: bool) -> bytes:
     """Return the `Connection` line of an answer; HTTP/1.1 goes on without one (RFC 9112, 9.3)."""
     if last:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sluicegate.server.head import Head
     from sluicegate.server.protocol import Connection
 
+_UNKNOWN: Final = "unknown"  # RFC 7239, 6.2
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 MOST_TURNED_AWAY: Final = 1024
@@ -107,10 +108,15 @@ class Shared:
         if not self.connections and self.gone is not None:
             self.gone()
 
-    def peer(self, transport: asyncio.Transport) -> Peer:
-        """Return who is at the other end."""
+    def peer(self, transport: asyncio.Transport, told: str | None = None) -> Peer:
+        """Return who is at the other end: the client whose address a proxy `told` stands there itself.
+
+        A client of whom a proxy knows no address is nobody in particular, and above all not that proxy.
+        """
         name = transport.get_extra_info("peername")
         address = name[0] if isinstance(name, tuple) else ""
+        if told is not None:
+            address = told or _UNKNOWN
         scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         return Peer(address, client_address(address, (), self.trusted), self.trusted(address), scheme)
 

@@ -14,7 +14,7 @@ from sluicegate.engine import new_id
 from sluicegate.server.hello import NO_APPLICATION_PROTOCOL, offered
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.protocol import Connection
-from sluicegate.server.respond import connection_line, head_of, problem
+from sluicegate.server.respond import last_words, problem
 from sluicegate.server.shared import MOST_TURNED_AWAY, Shared, half_close, reset
 
 ALPN: Final = ("http/1.1",)
@@ -137,8 +137,7 @@ class TlsLink(asyncio.Transport, asyncio.Protocol):
         """End with who speaks no TLS; to one who speaks HTTP, say in HTTP what is wrong."""
         if data[:1].isalpha():
             answer = problem(400, "tls", "This port speaks HTTPS", request_id=new_id())
-            lines = (head_of(answer), self._shared.clock.date, connection_line(http11=True, last=True), b"\r\n")
-            self._raw.write(b"".join((*lines, answer.body)))
+            self._raw.write(last_words(answer, self._shared.clock.date))
         self._end()
 
     def _end(self) -> None:

@@ -8,8 +8,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
-from sluicegate.settings.flaw import Flaw, shown
-from sluicegate.settings.kinds import Several, parsed, text
+from sluicegate.settings.flaw import Filled, Flaw, found, shown
+from sluicegate.settings.kinds import PLACEHOLDER_SCHEMA, Kind, Several, as_line, parsed, split_filled, text
 
 MAX_PORT: Final = 65535
 _LONGEST_LABEL: Final = 63  # RFC 1035, 2.3.4
@@ -110,6 +110,35 @@ def _parse_network(network: str) -> Network:
 
 
 TrustedNetwork = Annotated[Network, parsed("CIDR or address", '"10.0.0.0/8"', _parse_network)]
+
+
+def _parse_announcers(value: object) -> bool | tuple[Network, ...]:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Filled) and value.whole:
+        if value in {"true", "false"}:
+            return value == "true"
+        value = list(split_filled(value))
+    if not isinstance(value, list | tuple):
+        raise Flaw(
+            f"is {found(value)} where true, false or a list of networks belongs",
+            'write true for trusted_proxies, or a list: ["10.0.0.0/8"]',
+        )
+    return tuple(
+        _parse_network(as_line(str(item) if isinstance(item, Network) else item, '"10.0.0.0/8"')) for item in value
+    )
+
+
+Announcers = Annotated[
+    bool | tuple[Network, ...],
+    Kind(
+        _parse_announcers,
+        {
+            "title": "boolean, or list: CIDR or address",
+            "anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}, PLACEHOLDER_SCHEMA],
+        },
+    ),
+]
 
 
 def split_url(url: str, schemes: tuple[str, ...], *, example: str) -> SplitResult:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel
 
-from sluicegate.settings.addresses import Bind, BindAddress, Network, Origins, TrustedNetwork
-from sluicegate.settings.kinds import SECTION, FilePath, Secret, Several, key, table, whole, words
+from sluicegate.settings.addresses import Announcers, Bind, BindAddress, Network, Origins, TrustedNetwork
+from sluicegate.settings.kinds import SECTION, FilePath, Secret, Several, key, off, table, whole, words
 from sluicegate.settings.quantities import Size
 
 _MOST_HEAD_BYTES = 2**20  # a head is held in memory until it is complete, once for each connection
@@ -83,6 +83,10 @@ class Http(BaseModel):
     )
     upstream_keepalive_connections: Annotated[int, whole(0)] = key(
         256, "Unused connections that are kept to each upstream."
+    )
+    proxy_protocol: Announcers = off(
+        "Networks whose connections begin with a PROXY protocol header, version 1 or 2, that names the client; true is "
+        "`trusted_proxies`. From there a header must come; from anybody else it is refused.",
     )
     tls: ListenerTls = table(ListenerTls, "The listener's certificate.")
 

@@ -23,6 +23,7 @@ RULES: Final[tuple[Callable[[Settings], Findings], ...]] = (
     store_rules.store_tls,
     store_rules.certificates,
     store_rules.operators,
+    store_rules.announcers,
     store_rules.trust,
     route_rules.actions,
     route_rules.upstream_tls,

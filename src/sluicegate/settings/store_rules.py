@@ -143,6 +143,17 @@ def _collide(one: Bind, other: Bind) -> bool:
     return len(hosts) == 1 or bool(hosts & _EVERY_INTERFACE)
 
 
+def announcers(settings: Settings) -> Findings:
+    """Who may say who its client is, is named."""
+    if settings.http.proxy_protocol is True and not settings.http.trusted_proxies:
+        yield Finding(
+            ("http", "proxy_protocol"),
+            "is true, and trusted_proxies names nobody who could send such a header",
+            'name the networks of your proxies: proxy_protocol = ["10.0.0.0/8"]',
+            (("http", "trusted_proxies"),),
+        )
+
+
 def trust(settings: Settings) -> Findings:
     """Believing everybody's `X-Forwarded-For` means that anybody can write any address into the log."""
     for network in settings.http.trusted_proxies:
