@@ -1,5 +1,6 @@
 """Policy, verifier, ports and clock made into decisions. Every shape of the gate turns one of these."""
 
+import functools
 import itertools
 import os
 import secrets
@@ -14,7 +15,7 @@ from sluicegate.core.flow import Answer, Call, FindRevocation, Later, Now, Once,
 from sluicegate.core.policy import Policy
 from sluicegate.core.request import Request
 from sluicegate.core.verify import Verifier
-from sluicegate.drive import begin, run
+from sluicegate.drive import Underway, begin, run, start
 from sluicegate.ports import Fetcher, Instrument, Observer, Record, Scheduler, StateStore
 
 T = TypeVar("T")
@@ -77,16 +78,24 @@ class Engine:
         `policy` is the engine's own as one route has it (`Policy.with_route`). `admitted` is what this engine said of
         a request with the same headers, query and topic; then only what may have changed is looked at.
         """
+        outcome = self.start(request, policy, admitted=admitted)
+        return outcome.wait() if isinstance(outcome, Underway) else outcome
+
+    def start(
+        self, request: Request, policy: Policy | None = None, *, admitted: Admit | None = None
+    ) -> Decision | Underway[Decision]:
+        """Decide at once where every answer is at hand, else return what can be awaited or told. See `begin`."""
         chosen = self.policy if policy is None else policy
         now = self._clock()
         if admitted is None:
             flow = decide(request, chosen, self._verifier, now)
         else:
             flow = decide_again(admitted, request, chosen, self._verifier, now)
-        outcome = begin(flow, self.answer)
-        if isinstance(outcome, Coroutine):
-            return self._observed(request, outcome, now)
-        self._observe(request, outcome, now)
+        outcome = start(flow, self.answer)
+        if isinstance(outcome, Underway):
+            outcome.seen = functools.partial(self._observe, request, now)
+        else:
+            self._observe(request, now, outcome)
         return outcome
 
     def decide(self, request: Request, policy: Policy | None = None) -> Decision:
@@ -97,7 +106,7 @@ class Engine:
         now = self._clock()
         chosen = self.policy if policy is None else policy
         decision = run(decide(request, chosen, self._verifier, now), self.answer)
-        self._observe(request, decision, now)
+        self._observe(request, now, decision)
         return decision
 
     async def decide_async(self, request: Request, policy: Policy | None = None) -> Decision:
@@ -139,12 +148,7 @@ class Engine:
         if event is not None and self._instrument is not None:
             self._instrument.noted(event)
 
-    async def _observed(self, request: Request, pending: Coroutine[Any, Any, Decision], now: float) -> Decision:
-        decision = await pending
-        self._observe(request, decision, now)
-        return decision
-
-    def _observe(self, request: Request, decision: Decision, now: float) -> None:
+    def _observe(self, request: Request, now: float, decision: Decision) -> None:
         if self._observer is not None:
             self._observer.decided(Record(request=request, decision=decision, at=now, took=self._clock() - now))
 

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
 
+from sluicegate.core.flow import Hits
 from sluicegate.server.routes import ForwardAuth
-from tests.server.gate import BEARER, HELLO, REVOKED, Held, engine, route, running
+from tests.server.gate import BEARER, HELLO, REVOKED, Held, Listed, engine, route, running
 from tests.server.upstream import upstream
 from tests.wire import connected, request
 
@@ -59,6 +60,33 @@ def test_no_task_is_made_for_warm_decisions_and_kept_upstreams() -> None:
                 peer.serve()
                 assert wire.receive().status == 200
             assert tasks.made == before
+
+
+class Promising:
+    """A store whose answers are futures, as a connection that replies in order gives them."""
+
+    def find(self, keys: tuple[str, ...]) -> asyncio.Future[Hits]:
+        """Answer at the next turn of the loop."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Hits] = loop.create_future()
+        loop.call_soon(answer.set_result, Listed().find(keys))
+        return answer
+
+
+def test_no_task_is_made_for_decisions_that_wait_for_a_future() -> None:
+    tasks = Tasks()
+    with (
+        running(route("/hello", HELLO), decides=engine(Promising()), loop_factory=tasks.loop) as gate,
+        connected(gate.address) as wire,
+    ):
+        wire.send(request("/nowhere"))
+        wire.receive()
+        before = tasks.made
+        for _ in range(3):
+            for sent, status in ((BEARER, 200), (REVOKED, 401)):
+                wire.send(request("/hello", sent))
+                assert wire.receive().status == status
+        assert tasks.made == before
 
 
 def test_one_task_is_made_for_a_decision_that_must_wait() -> None:

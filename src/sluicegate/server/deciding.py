@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, final
 
+from sluicegate.drive import Underway
 from sluicegate.engine import new_id
 from sluicegate.server.respond import problem
 
@@ -13,15 +14,19 @@ if TYPE_CHECKING:
 
 @final
 class Deciding:
-    """A coroutine that goes on with the request in flight; it is cancelled when the client leaves."""
+    """What goes on with the request in flight: a coroutine, or what tells; it is cancelled when the client leaves."""
 
-    __slots__ = ("_client", "_task", "ready")
+    __slots__ = ("_client", "_pending", "ready")
 
-    def __init__(self, client: "Connection", decision: Coroutine[Any, Any, None]) -> None:
+    def __init__(self, client: "Connection", decision: Coroutine[Any, Any, None] | Underway[Any]) -> None:
         self._client = client
         self.ready = False
-        self._task = asyncio.get_running_loop().create_task(decision)
-        self._task.add_done_callback(self._decided)
+        self._pending: Underway[Any] | asyncio.Task[None]
+        if isinstance(decision, Underway):
+            self._pending = decision
+        else:
+            self._pending = task = asyncio.get_running_loop().create_task(decision)
+            task.add_done_callback(self._decided)
 
     def _decided(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (defect := task.exception()) is not None:
@@ -43,11 +48,11 @@ class Deciding:
 
     def cancel(self) -> bool:
         """Give up: nothing was answered."""
-        self._task.cancel()
+        self._pending.cancel()
         return False
 
     def late(self) -> None:
         """Its own deadlines have failed."""
-        self._task.cancel()
+        self._pending.cancel()
         answer = problem(503, "decision_time", "The decision took too long", request_id=new_id())
         self._client.respond(answer, close=True)

@@ -1,6 +1,7 @@
 """The public listener: route, decide, act. A warm decision is made and answered before the event loop turns."""
 
-from collections.abc import Callable, Coroutine, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, Final, assert_never, final
 
 from sluicegate.adapters.forward_auth import UnclearOriginal, original, unclear
@@ -92,7 +93,7 @@ class Gateway:
         certificate: Certificate | None = None,
         announces: Callable[[str], bool] | None = None,
     ) -> None:
-        self._begin: Final = engine.begin
+        self._start: Final = engine.start
         self._sources: Final = engine.policy.sources
         self._trusted: Final = trusted
         self._cors: Final = Cors(cors_allowed_origins)
@@ -230,14 +231,15 @@ class Gateway:
         elif plan.policy is None:
             action.admit(connection, head, request, None)
         else:
-            outcome = self._begin(request, plan.policy, admitted=plan.admitted)
+            outcome = self._start(request, plan.policy, admitted=plan.admitted)
             if isinstance(outcome, Admit):
                 plan.admitted = outcome
                 action.admit(connection, head, request, outcome)
             elif isinstance(outcome, Refuse):
                 self._refuse(connection, head, request, outcome)
             else:
-                connection.wait(self._later(outcome, connection, head, request, plan))
+                outcome.tell(functools.partial(self._told, connection, head, request, plan), connection.abort)
+                connection.wait(outcome)
 
     def _planned(self, connection: Connection, head: Head, request_id: str) -> _Plan | None:
         """Find where a head leads; None where that is nowhere, and is answered."""
@@ -279,15 +281,8 @@ class Gateway:
     def _refuse(self, connection: Connection, head: Head, request: Request, refuse: Refuse) -> None:
         connection.respond(refusal(refuse, request_id=request.id), more=self._cors.lines(head))
 
-    async def _later(
-        self,
-        pending: Coroutine[Any, Any, Decision],
-        connection: Connection,
-        head: Head,
-        request: Request,
-        plan: _Plan,
-    ) -> None:
-        decision = await pending
+    def _told(self, connection: Connection, head: Head, request: Request, plan: _Plan, decision: Decision) -> None:
+        """Act on a decision that had to wait."""
         if isinstance(decision, Admit):
             plan.admitted = decision
             plan.place.action.admit(connection, head, request, decision)

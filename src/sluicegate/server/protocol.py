@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, cast, final
 
 from sluicegate.adapters.render import Response
+from sluicegate.drive import Underway
 from sluicegate.engine import new_id
 from sluicegate.server.bare import BareSockets
 from sluicegate.server.deciding import Deciding
@@ -189,8 +190,8 @@ class Connection(asyncio.Protocol):
             self._intake = intake.moved_to(self.transport, is_read=not ends)
         return sockets
 
-    def wait(self, decision: Coroutine[Any, Any, None]) -> None:
-        """Let a coroutine go on with the request in flight; it is cancelled when the client leaves."""
+    def wait(self, decision: Coroutine[Any, Any, None] | Underway[Any]) -> None:
+        """Let what decides go on with the request in flight; it is cancelled when the client leaves."""
         self.extend(self._shared.limits.decision_time)
         self._exchange = Deciding(self, decision)
 
@@ -218,9 +219,8 @@ class Connection(asyncio.Protocol):
             close = close or (upload is not None and upload.is_costly(expects=head.block.expects))
             http11, last = head.block.http11, close or self.last(head)
             body = b"" if head.method == "HEAD" else body
-        self.transport.write(
-            b"".join((lines, shared.clock.date, connection_line(http11=http11, last=last), b"\r\n", body))
-        )
+        line = connection_line(http11=http11, last=last)
+        self.transport.write(b"".join((lines, shared.clock.date, line, b"\r\n", body)))
         self.finish(close=last, linger=close)
 
     def finish(self, *, close: bool, linger: bool = False) -> None:
