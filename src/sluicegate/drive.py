@@ -68,7 +68,8 @@ class Underway(Generic[T]):
         self._flow.close()
 
     def _listen(self, awaited: Awaitable[Any]) -> None:
-        self.awaited = future = asyncio.ensure_future(awaited)
+        future = awaited if isinstance(awaited, asyncio.Future) else asyncio.ensure_future(awaited)
+        self.awaited = future
         future.add_done_callback(self._go_on)
 
     def _go_on(self, future: asyncio.Future[Any]) -> None:

@@ -7,7 +7,7 @@ from types import CoroutineType
 
 import pytest
 
-from sluicegate.drive import begin, run, run_async
+from sluicegate.drive import Underway, begin, run, run_async, start
 from sluicegate.errors import StateUnavailable, UpstreamError
 
 Flow = Generator[int, int, str]
@@ -165,3 +165,115 @@ async def test_only_what_must_be_awaited_makes_a_coroutine() -> None:
     outcome = begin(summing(2), later)
     assert isinstance(outcome, CoroutineType)
     assert await outcome == "0 2"
+
+
+def promised(question: int) -> asyncio.Future[int]:
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(future.set_result, question * 2)
+    return future
+
+
+def failing_promised(question: int) -> asyncio.Future[int]:
+    if question != 1:
+        return promised(question)
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    future.set_exception(StateUnavailable("refused"))
+    return future
+
+
+def mixed_promised(question: int) -> int | Awaitable[int]:
+    return promised(question) if question % 3 == 0 else mixed(question)
+
+
+def unbroken() -> None:
+    raise AssertionError("nothing was broken")
+
+
+async def told(flow: Flow, answer: Callable[[int], int | Awaitable[int]]) -> list[str]:
+    """All that is told of a flow, one turn of the loop after the first of it."""
+    outcome = start(flow, answer)
+    if not isinstance(outcome, Underway):
+        return [outcome]
+    all_told: list[str] = []
+    is_told = asyncio.Event()
+    outcome.seen = lambda seen: all_told.append(f"seen {seen}")
+
+    def hear(said: str) -> None:
+        all_told.append(said)
+        is_told.set()
+
+    outcome.tell(hear, unbroken)
+    assert all_told == [], "not within the call"
+    await asyncio.wait_for(is_told.wait(), 10)
+    await asyncio.sleep(0)
+    seen, *rest = all_told
+    assert seen == f"seen {rest[0]}"
+    return rest
+
+
+@pytest.mark.parametrize("answer", [*ANSWERS, promised, mixed_promised])
+@pytest.mark.parametrize("count", range(5))
+async def test_what_is_told_is_what_would_be_awaited(answer: Callable[[int], int | Awaitable[int]], count: int) -> None:
+    assert await told(summing(count), answer) == [" ".join(str(number * 2) for number in range(count))]
+
+
+@pytest.mark.parametrize("answer", [*FAILURES, failing_promised])
+async def test_an_error_of_a_port_that_is_told_is_raised_at_the_line_that_asked(
+    answer: Callable[[int], int | Awaitable[int]],
+) -> None:
+    assert await told(summing(3), answer) == ["0 -1 4"]
+
+
+@pytest.mark.parametrize("answer", [promised, later])
+async def test_who_gives_up_is_told_nothing_and_asks_nothing_more(
+    answer: Callable[[int], int | Awaitable[int]],
+) -> None:
+    closed = asyncio.Event()
+
+    def waiting() -> Flow:
+        try:
+            yield 0
+            yield 1
+        finally:
+            closed.set()
+        return ""
+
+    asked: list[Awaitable[int]] = []
+
+    def asking(question: int) -> Awaitable[int]:
+        asked.append(asyncio.ensure_future(answer(question)))  # type: ignore[arg-type]
+        return asked[-1]
+
+    outcome = start(waiting(), asking)
+    assert isinstance(outcome, Underway)
+    outcome.tell(lambda said: pytest.fail(f"told {said}"), unbroken)
+    outcome.cancel()
+    assert closed.is_set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(asked) == 1
+    assert isinstance(asked[0], asyncio.Future)
+    assert asked[0].cancelled()
+
+
+async def test_a_defect_while_it_is_told_breaks_it_and_goes_its_way() -> None:
+    """Whoever waits hears of it first: a crash is a closed gate."""
+    loop, heard, broken = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+    loop.set_exception_handler(lambda _loop, _context: heard.set())
+
+    def slipped(question: int) -> Awaitable[int]:
+        if question:
+            raise KeyError(question)
+        return promised(question)
+
+    def failed(_said: str) -> None:
+        raise KeyError("told")
+
+    for flow, answer in ((summing(2), slipped), (summing(1), promised)):
+        outcome = start(flow, answer)
+        assert isinstance(outcome, Underway)
+        outcome.tell(failed, broken.set)
+        await asyncio.wait_for(heard.wait(), 10)
+        assert broken.is_set()
+        heard.clear()
+        broken.clear()

@@ -32,6 +32,7 @@ TIMEOUT: Final = 0.05
 CONNECTIONS: Final = 32
 IN_FLIGHT: Final = 10_000
 PROBE: Final = "BLACKLIST:key:"
+_MOST_WRITTEN: Final = 4096
 
 
 def _packed(wire: Wire, keys: tuple[str, ...]) -> tuple[tuple[str, ...], bytes]:
@@ -149,6 +150,8 @@ class AsyncRedisStore:
         self._linking: Final = threading.Lock()
         self._links: Final[dict[asyncio.AbstractEventLoop, Link]] = {}
         self._link: Link | None = None
+        # a token that comes again asks the same question, and to write it down costs half of what asking it does
+        self._written: dict[tuple[str, ...], bytes] = {}
         self._is_closed = False
 
     def find(self, keys: tuple[str, ...]) -> asyncio.Future[Hits]:
@@ -160,11 +163,17 @@ class AsyncRedisStore:
         link = self._link
         if link is None or link.loop is not asyncio.get_running_loop():
             link = self._link_here()
+        packed = self._written.get(keys)
+        if packed is not None:
+            return link.ask(keys, packed)
         keys, packed = _packed(self._wire, keys)
         if not keys:
             nothing = link.loop.create_future()
             nothing.set_result(NONE)
             return nothing
+        if len(self._written) >= _MOST_WRITTEN:
+            self._written.clear()
+        self._written[keys] = packed
         return link.ask(keys, packed)
 
     def inspect(self) -> StoreReport:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable
 from contextvars import Context
 from typing import Final, cast, final
 
+import msgspec
+
 from sluicegate.backends.redis_outage import Outage
 from sluicegate.backends.redis_wire import Replies, Reply, Wire, is_error
 from sluicegate.backends.standing import NONE
@@ -21,7 +23,7 @@ _HELD_UP: Final = 0.005
 
 
 @final
-class Question:
+class Question(msgspec.Struct, eq=False):
     """One caller's question, or the greeting, which asks about no key and which the dialler waits for.
 
     `stands`: some of its keys do, as the server has said.
@@ -30,15 +32,13 @@ class Question:
     (CVE-2023-28858, CVE-2023-28859).
     """
 
+    future: asyncio.Future[Hits]
+    keys: tuple[str, ...]
+    sent: float
     answers: list[Reply] | None = None
-    wanted = 1
-    was_asked_again = False
-    stands = False
-
-    def __init__(self, future: asyncio.Future[Hits], keys: tuple[str, ...], sent: float) -> None:
-        self.future = future
-        self.keys = keys
-        self.sent = sent
+    wanted: int = 1
+    was_asked_again: bool = False
+    stands: bool = False
 
 
 @final
