@@ -51,10 +51,27 @@ def test_a_response_that_cannot_be_trusted_is_refused(raw: bytes) -> None:
 
 def test_a_head_that_never_ends_is_refused_while_it_comes() -> None:
     reader = ReplyReader()
+    assert reader.read(OK, method="GET") is None
     for _ in range(65):
         assert reader.read(b"X: " + b"y" * 1000 + b"\r\n", method="GET") is None
     with pytest.raises(Malformed):
         reader.read(b"X: " + b"y" * 1000 + b"\r\n", method="GET")
+
+
+@pytest.mark.parametrize(
+    "raw", [b"HTTP/1.1 200 OK\n", b"HTTP/1.1 200 OK\r\nX: y\nZ", b"\n", b"HTTP/2", b"<html>", b"\x15\x03\x01", b" H"]
+)
+def test_what_cannot_become_a_response_is_refused_before_it_ends_however_it_is_cut(raw: bytes) -> None:
+    def arrive(*pieces: bytes) -> None:
+        reader = ReplyReader()
+        for piece in pieces:
+            reader.read(piece, method="GET")
+
+    for cut in range(len(raw)):
+        with pytest.raises(Malformed):
+            arrive(raw[:cut], raw[cut:])
+    with pytest.raises(Malformed):
+        arrive(*(bytes([byte]) for byte in raw))
 
 
 @pytest.mark.parametrize(

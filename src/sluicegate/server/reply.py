@@ -33,6 +33,8 @@ _HEAD: Final = re.compile(
     + _TEXT
     + rb"\r\n)*+\r\n"
 )
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+_VERSION: Final = b"HTTP/1."
 # The fields that are read here; of a head in lower case, which is cheaper than an expression that ignores case.
 _FIELDS: Final = re.compile(rb"\n(" + b"|".join(sorted(_DROPPED | _READ)) + rb"):[ \t]*+([^\r]*+)")
 
@@ -86,17 +88,17 @@ class ReplyReader:
 
         None when more must come. Raises `Malformed`.
         """
-        known = self._known
-        if self._held:
+        known, seen = self._known, len(self._held)
+        if seen:
             data = self._held + data
         elif known is not None and data.startswith(known[0]) and method == known[1]:
             self.rest = data[len(known[0]) :]
             reply = known[2]
             return Reply(reply.status, reply.lines, reply.fields, _afresh(reply.body), reply.persistent)
-        matched = _HEAD.match(data)
+        # a head that comes in crumbs is matched once, and not at each of them
+        matched = _HEAD.match(data) if not seen or b"\r\n\r\n" in data[max(0, seen - 3) :] else None
         if matched is None:
-            if b"\r\n\r\n" in data or len(data) > _LONGEST_HEAD:
-                raise _bad("The head of a response is not HTTP/1.1, or too long")
+            _check_beginning(data, seen)
             self._held = data
             return None
         end = matched.end()
@@ -106,6 +108,17 @@ class ReplyReader:
         plain = end <= _LONGEST_KNOWN and (reply.body is None or isinstance(reply.body, Counted))
         self._known = (data[:end], method, copy.copy(reply)) if plain else None  # whoever gets it may empty it
         return reply
+
+
+def _check_beginning(data: bytes, seen: int) -> None:
+    """Refuse at once what no continuation could mend, of which so many bytes were seen before.
+
+    Else a service that ends its lines in a bare LF would be waited for until its time is over.
+    """
+    if b"\r\n\r\n" in data[max(0, seen - 3) :] or len(data) > _LONGEST_HEAD:
+        raise _bad("The head of a response is not HTTP/1.1, or too long")
+    if _BARE_LF.search(data, max(0, seen - 1)) is not None or not _VERSION.startswith(data[: len(_VERSION)]):
+        raise _bad("A response does not begin as one of HTTP/1.1 does")
 
 
 def _read(head: bytes, status: int, method: str, *, http11: bool) -> Reply:
