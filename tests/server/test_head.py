@@ -68,8 +68,22 @@ def test_any_cuts_of_several_requests_give_the_same_heads(requests: list[bytes],
     assert heads == [(head.method, head.target, head.block.fields) for head, _ in map(read, whole)]
 
 
-def test_a_block_that_comes_again_is_not_read_again() -> None:
+def warm() -> RequestReader:
+    """A reader that has read a request before: of the first, which may be the only one, nothing is kept."""
     reader = RequestReader(LIMITS)
+    reader.read(b"GET /first HTTP/1.1\r\nHost: first\r\n\r\n")
+    return reader
+
+
+def test_of_a_first_request_nothing_is_kept() -> None:
+    reader, raw = RequestReader(LIMITS), b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+    first, second, third = reader.read(raw), reader.read(raw), reader.read(raw)
+    assert second is not first
+    assert second is third
+
+
+def test_a_block_that_comes_again_is_not_read_again() -> None:
+    reader = warm()
     first = reader.read(b"GET /a HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n")
     second = reader.read(b"POST /b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\nrest")
     assert first is not None
@@ -79,7 +93,7 @@ def test_a_block_that_comes_again_is_not_read_again() -> None:
 
 
 def test_a_head_that_comes_again_is_the_same_until_it_is_forgotten() -> None:
-    reader, raw = RequestReader(LIMITS), b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+    reader, raw = warm(), b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
     first = reader.read(raw)
     assert reader.read(raw + b"body") is first
     assert reader.rest == b"body"
@@ -92,7 +106,7 @@ def test_a_head_that_comes_again_is_the_same_until_it_is_forgotten() -> None:
 
 
 def test_a_block_is_not_taken_for_one_that_begins_alike() -> None:
-    reader = RequestReader(LIMITS)
+    reader = warm()
     reader.read(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
     other = reader.read(b"GET /a HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n")
     assert other is not None
@@ -100,7 +114,7 @@ def test_a_block_is_not_taken_for_one_that_begins_alike() -> None:
 
 
 def test_a_block_does_not_travel_between_versions() -> None:
-    reader = RequestReader(LIMITS)
+    reader = warm()
     reader.read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     older = reader.read(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
     assert older is not None
@@ -108,7 +122,7 @@ def test_a_block_does_not_travel_between_versions() -> None:
 
 
 def test_a_bad_request_line_is_refused_before_a_known_block() -> None:
-    reader = RequestReader(LIMITS)
+    reader = warm()
     reader.read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     with pytest.raises(Malformed):
         reader.read(b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -127,7 +141,7 @@ def test_what_a_url_names_replaces_the_host_that_came() -> None:
 
 
 def test_a_url_does_not_change_the_block_of_the_next_request() -> None:
-    reader = RequestReader(LIMITS)
+    reader = warm()
     fields = b"Host: other.test\r\n\r\n"
     reader.read(b"GET http://real.test/ HTTP/1.1\r\n" + fields)
     second = reader.read(b"GET / HTTP/1.1\r\n" + fields)

@@ -13,6 +13,7 @@ from tests.soak.behind import BIG, EVENT
 WITHIN: Final = 20.0
 _TOPICS: Final = 20
 _USERS: Final = 50
+_NAMES: Final = 3000
 
 Wires = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -34,6 +35,7 @@ class Crowd:
         self._writer: Final = issuer(0, scope="topic:write")
         self.seen: Final[Counter[str]] = Counter()
         """How often each scene was played."""
+        self._revoked = 0
         self.pause = 0.0
         """Seconds between two scenes of one player."""
         self.enough = float("inf")
@@ -149,7 +151,9 @@ class Crowd:
                 await reader.readuntil(b"\n\n")
 
     async def _is_revoked(self) -> None:
-        name = f"{self._dice.getrandbits(64):x}"
+        # a store keeps what has expired for an hour: names come again, so that it does not grow with them
+        self._revoked += 1
+        name = f"revoked-{self._revoked % _NAMES}"
         path = self._dice.choice((f"/events/{self._topic()}", "/api/feed"))
         async with self._reading(path, self._issuer(2, jti=name)) as (reader, _):
             await asyncio.to_thread(self._revoke, f"BLACKLIST:key:{name}")

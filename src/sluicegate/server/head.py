@@ -116,7 +116,7 @@ class Fields:
 class RequestReader:
     """Reads one head after another from the bytes of one connection, however they are cut."""
 
-    __slots__ = ("_fed", "_fields", "_held", "_last", "_limits", "_parser", "_small", "_start", "rest")
+    __slots__ = ("_fed", "_fields", "_has_read", "_held", "_last", "_limits", "_parser", "_small", "_start", "rest")
 
     def __init__(self, limits: Limits) -> None:
         self._limits: Final = limits
@@ -126,6 +126,7 @@ class RequestReader:
         self._fields: Fields | None = None
         self._parser: HttpRequestParser | None = None
         self._last: Head | None = None
+        self._has_read = False
         self._held = b""
         self._fed = 0
         self._start: tuple[str, Target, bool] | None = None
@@ -189,7 +190,9 @@ class RequestReader:
         method, target, http11 = start
         block = self._read_block(data[line_end:end], pairs, target, http11=http11)
         head = Head(method, target, block, data[:end])
-        self._last = head if target.authority is None else None
+        # not of the first: many connections bring one request and no more, and what is kept of it is 4 KB
+        self._last = head if self._has_read and target.authority is None else None
+        self._has_read = True
         return head
 
     def _read_block(self, raw: bytes, pairs: list[tuple[bytes, bytes]], target: Target, *, http11: bool) -> Block:

@@ -52,7 +52,7 @@ class Intake:
     __slots__ = ("_full", "_limits", "_transport", "held", "stopped", "upload")
 
     def __init__(self, transport: asyncio.Transport, limits: Limits) -> None:
-        self._transport: Final = transport
+        self._transport = transport
         self._limits: Final = limits
         self._full = False
         self.stopped = False
@@ -135,9 +135,10 @@ class Intake:
 
     def moved_to(self, transport: asyncio.Transport, *, is_read: bool) -> "Intake":
         """Return what comes in by another transport, or by one from which nothing is read."""
-        if transport is self._transport:
+        if transport is self._transport or is_read:
+            self._transport = transport
             return self
-        return Intake(transport, self._limits) if is_read else NOTHING
+        return NOTHING
 
     def fill(self, *, full: bool) -> None:
         """Say whether whoever takes the body can take no more."""

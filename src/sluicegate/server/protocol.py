@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
     def go_bare(self, *, ends: bool) -> BareSockets:
         """A long answer has begun; `ends`: the connection ends with it, and is only written to from here on."""
         intake, sockets = self._intake, self._shared.sockets
-        if not (self._half_closed or intake.stopped or intake.upload):
+        if not (self._half_closed or intake.stopped or (ends and intake.upload)):
             self.transport = sockets.take(self.transport, self, is_read=not ends)
             self._intake = intake.moved_to(self.transport, is_read=not ends)
         return sockets

@@ -79,8 +79,7 @@ class ProxyExchange:
         self._client.begin(self)
         if length := self._head.block.length:
             self._sending = Sending(chunked=length == CHUNKED, again=self._head.method in IDEMPOTENT)
-        link = self._pool.take()
-        if link is None:
+        if (link := self._pool.take()) is None:
             self._searching().connect()
         else:
             self._send(link)
@@ -106,13 +105,15 @@ class ProxyExchange:
         if self._sending is not None:
             self._sending.repeat(link)
             self._client.intake.offer(self)
+            if not self._uploaded:
+                self._settle()
         else:
             self._uploaded = True
 
     def body(self, data: bytes) -> None:
         """Pass a piece of the body on."""
-        if self._link is not None and self._sending is not None:
-            self._sending.piece(self._link, data)
+        if self._link is not None and self._sending is not None and self._sending.piece(self._link, data):
+            self._link.go_bare(self._client.go_bare(ends=False))
 
     def body_end(self) -> None:
         """Say that the body is whole. From here on the upstream is awaited."""
@@ -180,11 +181,9 @@ class ProxyExchange:
         """An answer begins that did not come whole; of an event stream little is held on both of its sides."""
         if self._guard is not None:
             self._tie = self._guard.tie(self._client, self._decision, self)
-        tie, link = self._tie, self._link
-        if tie is not None and tie.begins(reply.lines, chunked=self._rechunked, now=self._pool.clock.now):
-            sockets = self._client.go_bare(ends=False)
-            if link is not None:
-                link.go_bare(sockets)
+        tie, link, now = self._tie, self._link, self._pool.clock.now
+        if tie and link and tie.begins(reply.lines, chunked=self._rechunked, now=now):
+            link.go_bare(self._client.go_bare(ends=False))
 
     def _passed(self, piece: bytes, body: Body) -> None:
         """Go on after a piece: to the next, or to the end, which may be that of the token."""
@@ -196,10 +195,13 @@ class ProxyExchange:
         if tie is not None and reply is not None and tie.passed(piece, self._pool.clock.now) and self._uploaded:
             self._settle(reply)
 
-    def _settle(self, reply: Reply) -> None:
-        """Keep no more of request and response than their end takes: there may be thousands like this one."""
-        self._head, self._request, self._id_line = settled(self._head), b"", b""
-        reply.lines, reply.fields, self._search = b"", {}, None
+    def _settle(self, reply: Reply | None = None) -> None:
+        """Keep no more of request and response than is still needed of them: there may be thousands like this one."""
+        is_kept = reply is None and self._sending is not None and self._sending.is_kept
+        self._head = settled(self._head)
+        self._request, self._search = (self._request, self._search) if is_kept else (b"", None)
+        if reply is not None:
+            reply.lines, reply.fields, self._id_line = b"", {}, b""
         self._client.settle(self._head)
 
     def _pass_interim(self, reply: Reply) -> None:
@@ -230,8 +232,7 @@ class ProxyExchange:
 
     def _finish(self, *, clean: bool) -> None:
         """The response is whole. Keep the connection only if both sides of the exchange are."""
-        link, reply = self._link, self._reply
-        self._link = None
+        link, self._link, reply = self._link, None, self._reply
         if link is not None and clean and self._uploaded and reply is not None and reply.persistent:
             self._pool.give(link)
         elif link is not None:
@@ -284,10 +285,9 @@ class ProxyExchange:
 
     def late(self) -> None:
         """Something took too long; find out who is to blame."""
-        link = self._link
         if self._search is not None and self._search.late():
             return
-        if not self._answered and link is not None and not self._uploaded and not link.choked:
+        if not (self._answered or self._link is None or self._uploaded or self._link.choked):
             self.fail(408, "The request did not come in time")
         else:
             self._blame("timeout", "it did not answer in time")

@@ -6,6 +6,8 @@ from typing import Final, final
 from sluicegate.server.upstream import Link
 
 _MOST_KEPT: Final = 65_536
+_DROP: Final = 256
+_TRICKLE: Final = 2  # pieces as short as that
 
 IDEMPOTENT: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "QUERY", "REPORT", "SEARCH"})
 """Methods of which to send one twice is to send it once (RFC 9110, 9.2.2)."""
@@ -18,26 +20,29 @@ class Sending:
     `again`: what was sent is kept, up to 64 KiB, to be repeated on another connection.
     """
 
-    __slots__ = ("_chunked", "_kept", "_size")
+    __slots__ = ("_chunked", "_drops", "_kept", "_size")
 
     def __init__(self, *, chunked: bool, again: bool) -> None:
         self._chunked: Final = chunked
         self._kept: list[bytes] | None = [] if again else None
         self._size = 0
+        self._drops = 0
 
     @property
     def is_kept(self) -> bool:
         """Tell whether all that was sent can be sent again."""
         return self._kept is not None
 
-    def piece(self, link: Link, data: bytes) -> None:
-        """Send a piece."""
+    def piece(self, link: Link, data: bytes) -> bool:
+        """Send a piece; tell, once, that the body only trickles."""
         if self._kept is not None:
             self._kept.append(data)
             self._size += len(data)
             if self._size > _MOST_KEPT:
                 self._kept = None
         self._write(link, data)
+        self._drops += len(data) < _DROP
+        return len(data) < _DROP and self._drops == _TRICKLE
 
     def end(self, link: Link, trailers: Sequence[bytes] = ()) -> None:
         """Say that it was whole; `trailers` are field lines without their ends."""

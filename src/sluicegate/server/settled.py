@@ -10,9 +10,12 @@ _NOWHERE = Target(b"/", b"", b"/")
 
 def settled(head: Head) -> Head:
     """Return what remains: the same few objects for all of them, and not a header of any."""
-    return _remains(head.method, http11=head.block.http11, persistent=head.block.persistent)
+    block = head.block
+    return _remains(head.method, http11=block.http11, persistent=block.persistent, expects=block.expects)
 
 
-@functools.lru_cache(maxsize=128)
-def _remains(method: str, *, http11: bool, persistent: bool) -> Head:
-    return Head(method, _NOWHERE, Block(b"", http11, b"", [], {}, persistent=persistent))
+@functools.lru_cache(maxsize=256)
+def _remains(method: str, *, http11: bool, persistent: bool, expects: bool) -> Head:
+    remains = Head(method, _NOWHERE, Block(b"", http11, b"", [], {}, persistent=persistent, expects=expects))
+    remains.plain = False  # it may have a body, of whose length nothing is kept
+    return remains
