@@ -92,7 +92,7 @@ async def _serve(
     live = Live(engine.answer, engine.policy, clock=time.time)
     hub = _hub(assembly, live)
     certificate = certificate_of(settings, compose.log)
-    guard = Guard(live, engine.answer, engine.policy)
+    guard = Guard(live, engine.answer, engine.policy, spread=settings.events.reconnect_window_sec)
     gateway = _gateway(assembly, hub, guard, instrument=instrument, counts=counts, certificate=certificate)
     census = Census(assembly, station, gateway, hub, certificate, started_at=started_at)
     health = Health(census.report, token=settings.admin.token.get_secret_value())

@@ -27,6 +27,8 @@ path = "/events/{topic}"
 events = true
 """
 
+SOON = "[events]\nreconnect_window_sec = 1\n"
+
 
 def another_key(several: Several) -> None:
     """Take the signing key out of the settings, and put another one in."""
@@ -130,6 +132,28 @@ def test_what_is_in_flight_ends_under_the_settings_that_it_began_with(tmp_path: 
             response = wire.receive()
             assert (response.status, response.header("Connection")) == (200, "close")
             wait_for(lambda: not any(map(is_alive, old)), "the old workers to end")
+
+
+@pytest.mark.parametrize("way", ["reload", "stop"])
+def test_an_event_stream_of_an_upstream_ends_between_two_events(tmp_path: Path, way: str) -> None:
+    with upstream() as behind:
+        route = f'{SOON}[[route]]\npath = "/*"\nupstream = "http://127.0.0.1:{behind.port}"\n'
+        with several(tmp_path, route, workers=1) as gate, connected(gate.address) as wire:
+            wire.send(asking("/stream", gate.config.mint()))
+            peer = behind.accept()
+            peer.request()
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            peer.send(head + b"a\r\ndata: 1\n\nd\r\n")  # an event, and a little of the next
+            assert wire.receive_head().status == 200
+            assert wire.receive_chunk() == b"data: 1\n\nd"
+            if way == "reload":
+                gate.reload()
+            else:
+                gate.gateway.process.signal(signal.SIGTERM)
+                wait_for(lambda: gate.said("stopping"), "the signal to be seen")
+            peer.send(b"8\r\nata: 2\n\n\r\n")
+            assert [wire.receive_chunk(), wire.receive_chunk()] == [b"ata: 2\n\n", b""]
+            assert way == "reload" or gate.gateway.process.wait() == 0
 
 
 def test_streams_come_back_after_a_reload_and_miss_nothing(tmp_path: Path) -> None:

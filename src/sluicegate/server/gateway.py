@@ -147,6 +147,8 @@ class Gateway:
         if self._hub is not None:
             self._hub.drain()
         self._tunnels.drain()
+        if self._guard is not None:
+            self._guard.drain(grace)
         in_good_order = await self._listener.stop(grace, quiet=quiet)
         for pool in self._pools.values():
             pool.close()

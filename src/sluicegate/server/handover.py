@@ -56,6 +56,9 @@ def inherit(listener: Listener, source: socket.socket) -> None:
                 return
             for descriptor in descriptors:
                 connected = socket.socket(fileno=descriptor)
+                if listener.is_secure:  # from before there was a certificate: it comes back as the settings want it
+                    connected.close()
+                    continue
                 connected.setblocking(False)  # noqa: FBT003 - the standard library's
                 task = loop.create_task(_adopt(listener, connected))
                 adopting.add(task)

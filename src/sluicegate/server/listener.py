@@ -93,6 +93,11 @@ class Listener:
         return self._shared.clock
 
     @property
+    def is_secure(self) -> bool:
+        """Tell whether clients speak TLS."""
+        return self._certificate is not None
+
+    @property
     def connections(self) -> int:
         """How many are connected."""
         return len(self._shared.connections)

@@ -4,6 +4,7 @@ A short response is over before anybody could revoke anything, and costs nothing
 """
 
 import asyncio
+import random
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, final
@@ -24,6 +25,7 @@ from sluicegate.sse.event import chunk
 LONG: Final = 1.0
 """Seconds after which a response that is not over is tied to its token, whatever it is."""
 
+_OF_THE_GRACE: Final = 0.8
 _EVENT_STREAM: Final = re.compile(rb"\ncontent-type:[ \t]*text/event-stream[ \t]*[;\r]", re.IGNORECASE)
 _ENCODED: Final = re.compile(rb"\ncontent-encoding:", re.IGNORECASE)
 _DISPATCHED: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -31,13 +33,39 @@ _DISPATCHED: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 @final
 class Guard:
-    """Ties responses to tokens, on one event loop. `answer` answers questions as an engine does."""
+    """Ties responses to tokens, on one event loop. `answer` answers questions as an engine does.
 
-    def __init__(self, live: Live, answer: Callable[[Question], Answer | Awaitable[Answer]], policy: Policy) -> None:
+    `spread`: seconds over which the readers of event streams are sent away when we stop.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        answer: Callable[[Question], Answer | Awaitable[Answer]],
+        policy: Policy,
+        *,
+        spread: float = 0,
+    ) -> None:
+        self._spread: Final = spread
         self.live: Final = live
         self._answer: Final = answer
         self._policy: Final = policy
         self._asking: Final[set[asyncio.Task[None]]] = set()
+        self._streams: Final[dict[Tie, None]] = {}
+
+    def drain(self, grace: float) -> None:
+        """Send the readers of all event streams away, one after another and in less than the grace: they come back."""
+        loop, spread = asyncio.get_running_loop(), min(self._spread, grace * _OF_THE_GRACE)
+        for tie in list(self._streams):
+            if spread:
+                loop.call_later(random.random() * spread, tie.leave)  # noqa: S311 - jitter
+            else:
+                tie.leave()
+
+    def forget(self, tie: "Tie") -> None:
+        """Let go of a response that was held and has ended."""
+        self.live.discard(tie)
+        self._streams.pop(tie, None)
 
     def tie(self, client: Connection, decision: Admit | None, exchange: Exchange) -> "Tie | None":
         """Return what ties the response of this exchange; None where no token was asked for."""
@@ -49,6 +77,8 @@ class Guard:
     def hold(self, tie: "Tie") -> None:
         """Take note of a response, and then ask once more whether its token is good: nothing falls between."""
         self.live.add(tie)
+        if tie.is_stream:
+            self._streams[tie] = None
         outcome = begin(check_state(tie.identifiers, self._policy), self._answer)
         if isinstance(outcome, Coroutine):
             task = asyncio.get_running_loop().create_task(self._later(tie, outcome))
@@ -78,12 +108,13 @@ class Tie:
         "_exchange",
         "_guard",
         "_is_held",
+        "_is_leaving",
         "_is_over",
         "_is_spoken",
-        "_is_stream",
         "_tunnel",
         "ends",
         "identifiers",
+        "is_stream",
     )
 
     def __init__(
@@ -95,9 +126,10 @@ class Tie:
         self.identifiers: Final = identifiers
         self.ends: Final = ends
         self._begun = 0.0
-        self._is_stream = False
+        self.is_stream = False
         self._is_spoken = False
         self._is_held = False
+        self._is_leaving = False
         self._is_over = False
         self._at_boundary = True
         self._tunnel: Callable[[Refuse], None] | None = None
@@ -108,10 +140,10 @@ class Tie:
         `chunked` tells that we put its pieces into chunks, `now` is the event loop's time.
         """
         self._begun = now
-        self._is_stream = _EVENT_STREAM.search(lines) is not None
+        self.is_stream = _EVENT_STREAM.search(lines) is not None
         # a last word fits only where chunks are ours to write, and what they hold is plain text
-        self._is_spoken = self._is_stream and chunked and _ENCODED.search(lines) is None
-        return self._is_stream
+        self._is_spoken = self.is_stream and chunked and _ENCODED.search(lines) is None
+        return self.is_stream
 
     def passed(self, piece: bytes, now: float) -> bool:
         """Take note of a piece that went to the client and is not the last. May end the response.
@@ -120,7 +152,9 @@ class Tie:
         """
         if piece and self._is_spoken:
             self._at_boundary = piece.endswith(_DISPATCHED)
-        if not self._is_held and (self._is_stream or now - self._begun >= LONG):
+            if self._is_leaving:
+                self.leave()
+        if not self._is_held and (self.is_stream or now - self._begun >= LONG):
             self._is_held = True
             self._guard.hold(self)
             return not self._is_over
@@ -136,7 +170,18 @@ class Tie:
         """The response has ended by itself."""
         self._is_over = True
         if self._is_held:
-            self._guard.live.discard(self)
+            self._guard.forget(self)
+
+    def leave(self) -> None:
+        """End an event stream in good order, as soon as it stands between two of the upstream's events."""
+        self._is_leaving = True
+        transport = self._client.transport
+        if self._is_over or not self._is_spoken or not self._at_boundary or transport.get_write_buffer_size():
+            return
+        self.over()
+        self._exchange.cancel()
+        transport.write(b"0\r\n\r\n")
+        self._client.finish(close=True)
 
     def end(self, refuse: Refuse) -> None:
         """End it: with a last event between two of the upstream's, or broken off, so that nobody takes it for whole."""
