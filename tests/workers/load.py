@@ -1,6 +1,7 @@
 """A steady load, by clients that never try twice: on connections that they keep, and on new ones."""
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -43,9 +44,8 @@ class _Failed(Exception):  # noqa: N818 - says what happened
 class _Client:
     """One client, on one connection at a time."""
 
-    def __init__(self, address: Address, message: bytes, tally: Tally, *, kept: bool) -> None:
-        self._address = address
-        self._message = message
+    def __init__(self, load: "Load", tally: Tally, *, kept: bool) -> None:
+        self._load = load
         self._tally = tally
         self._kept = kept
         self._connected = 0.0
@@ -72,9 +72,9 @@ class _Client:
             self.close()  # the server has closed it between two requests, which it may
         if self._open is None:
             self._connected = time.monotonic()
-            self._open = await asyncio.open_connection(*self._address)
+            self._open = await asyncio.open_connection(*self._load.address, ssl=self._load.tls)
         reader, writer = self._open
-        writer.write(self._message)
+        writer.write(self._load.message)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
         await reader.readexactly(int(fields["content-length"]))
@@ -85,12 +85,25 @@ class _Client:
             self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is sent where, and how often: so many requests a second."""
+
+    address: Address
+    message: bytes
+    tls: ssl.SSLContext | None
+    kept: int
+    new: int
+
+
 @contextmanager
-def load(address: Address, message: bytes, *, kept: int = 500, new: int = 500) -> Iterator[Tally]:
+def load(
+    address: Address, message: bytes, *, kept: int = 500, new: int = 500, tls: ssl.SSLContext | None = None
+) -> Iterator[Tally]:
     """Send so many requests a second for as long as the block lasts, and have all answers when it ends."""
     tally = Tally()
     over = threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_run(address, message, tally, over, kept=kept, new=new)))
+    thread = threading.Thread(target=lambda: asyncio.run(_run(Load(address, message, tls, kept, new), tally, over)))
     thread.start()
     try:
         wait_for(lambda: tally.answered > 50 or bool(tally.failures), "the load to begin")
@@ -100,11 +113,12 @@ def load(address: Address, message: bytes, *, kept: int = 500, new: int = 500) -
         thread.join()
 
 
-async def _run(address: Address, message: bytes, tally: Tally, over: threading.Event, *, kept: int, new: int) -> None:
+async def _run(load: Load, tally: Tally, over: threading.Event) -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(_KEPT):
-            group.create_task(_keep(_Client(address, message, tally, kept=True), over, _KEPT / kept, number / kept))
-        group.create_task(_come_and_go(address, message, tally, over, 1 / new))
+            client = _Client(load, tally, kept=True)
+            group.create_task(_keep(client, over, _KEPT / load.kept, number / load.kept))
+        group.create_task(_come_and_go(load, tally, over))
 
 
 async def _keep(client: _Client, over: threading.Event, period: float, first: float) -> None:
@@ -116,13 +130,13 @@ async def _keep(client: _Client, over: threading.Event, period: float, first: fl
     client.close()
 
 
-async def _come_and_go(address: Address, message: bytes, tally: Tally, over: threading.Event, period: float) -> None:
+async def _come_and_go(load: Load, tally: Tally, over: threading.Event) -> None:
     due = time.monotonic()
     async with asyncio.TaskGroup() as group:
         while not over.is_set():
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            due += period
-            group.create_task(_Client(address, message, tally, kept=False).ask())
+            due += 1 / load.new
+            group.create_task(_Client(load, tally, kept=False).ask())
 
 
 def wait_for(condition: object, what: str, *, within: float = 20.0) -> None:

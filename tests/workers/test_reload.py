@@ -5,12 +5,14 @@ import json
 import os
 import secrets
 import signal
+import ssl
 from pathlib import Path
 
 import pytest
 
 from tests.events.gate import Stream
 from tests.server.upstream import upstream
+from tests.servers.certificates import Authority
 from tests.servers.ports import reserved_port
 from tests.wire import connected, exchange
 from tests.workers.gateway import Several, asking, is_alive, many, several, worker_of
@@ -59,6 +61,20 @@ def test_reloads_under_a_thousand_requests_a_second_fail_none(tmp_path: Path, wo
         assert not set(before) & set(after)
         assert tally.pids >= set(after)
         wait_for(lambda: not any(map(is_alive, before)), "the old workers to end")
+
+
+def test_a_reload_under_load_fails_nobody_who_speaks_tls_either(tmp_path: Path, authority: Authority) -> None:
+    certificate = authority.server()
+    files = f'tls = {{ cert_file = "{certificate.cert_file}", key_file = "{certificate.key_file}" }}\n'
+    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    with (
+        several(tmp_path, http=files) as gate,
+        load(gate.address, asking("/open"), kept=200, new=50, tls=context) as tally,
+    ):
+        gate.reload()
+        seen = tally.answered
+        wait_for(lambda: tally.answered > seen + 100, "more answers")
+    assert tally.failures == []
 
 
 def test_workers_come_and_go_under_load_without_a_failed_request(tmp_path: Path) -> None:
