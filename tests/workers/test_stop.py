@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import socket
 from pathlib import Path
 
 from tests.server.upstream import upstream
@@ -85,3 +86,23 @@ def test_max_connections_is_divided_among_the_workers(tmp_path: Path) -> None:
                 wire.send(asking("/open"))
             statuses = [wire.receive().status for wire in wires]
         assert (statuses.count(200), statuses.count(503)) == (10, 50)
+
+
+def test_the_service_manager_hears_of_start_reload_and_end(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, several(tmp_path) as gate:
+        gate.gateway.process.stop()
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        command = [program("sluicegate"), "serve", "--config", str(gate.config.path), "--log-format", "json"]
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with running(command, prints('"ready"'), environment=environment) as again:
+            assert manager.recv(200) == b"READY=1"
+            again.signal(signal.SIGHUP)
+            assert manager.recv(200).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+            assert manager.recv(200) == b"READY=1"
+            gate.write("[http]", "[http")
+            again.signal(signal.SIGHUP)
+            assert manager.recv(200).startswith(b"RELOADING=1")
+            assert manager.recv(200) == b"READY=1"  # it serves, though under the settings before
+            assert again.stop() == 0
+            assert manager.recv(200) == b"STOPPING=1"
