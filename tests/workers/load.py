@@ -58,18 +58,21 @@ class _Client:
             await asyncio.wait_for(self._exchange(), _WITHIN)
             self._tally.answered += 1
         except (OSError, TimeoutError, asyncio.IncompleteReadError, _Failed) as error:
-            self.close()
+            await self.close()
             self._tally.failures.append(Failure(self._connected, sent, self._kept, repr(error)))
 
-    def close(self) -> None:
-        """Leave."""
+    async def close(self) -> None:
+        """Leave, and wait until we have left."""
         if self._open is not None:
-            self._open[1].close()
+            _, writer = self._open
             self._open = None
+            writer.close()
+            with suppress(OSError, TimeoutError):
+                await asyncio.wait_for(writer.wait_closed(), _WITHIN)
 
     async def _exchange(self) -> None:
         if self._open is not None and self._open[0].at_eof():
-            self.close()  # the server has closed it between two requests, which it may
+            await self.close()  # the server has closed it between two requests, which it may
         if self._open is None:
             self._connected = time.monotonic()
             self._open = await asyncio.open_connection(*self._load.address, ssl=self._load.tls)
@@ -82,7 +85,7 @@ class _Client:
             raise _Failed(head.partition("\r\n")[0])
         self._tally.pids.add(int(fields["x-request-id"].split("-")[1], 16))
         if not self._kept or fields.get("connection") == "close":
-            self.close()
+            await self.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ async def _keep(client: _Client, over: threading.Event, period: float, first: fl
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         due += period
         await client.ask()
-    client.close()
+    await client.close()
 
 
 async def _come_and_go(load: Load, tally: Tally, over: threading.Event) -> None:
