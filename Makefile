@@ -50,6 +50,11 @@ bench: ## measure, beside the peers
 soak: setup ## load a gateway for half an hour, and see that nothing of it grows; ARGS="steady --minutes 5"
 	$(BIN)/python -m tests.soak $(ARGS)
 
+.PHONY: fuzz
+fuzz: ## look for bytes that break a promise; ARGS="60 head token" says how many seconds, and what
+	@tools/setup fuzz
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
 .PHONY: docs
 docs: setup ## write the pages that are drawn from the code
 	$(BIN)/python tools/docs
@@ -60,7 +65,7 @@ lock: ## write requirements/ anew from pyproject.toml; ARGS=--upgrade takes the 
 
 .PHONY: clean
 clean: ## remove everything that was made here
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov build dist
+	rm -rf .venv .tools .fuzz .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov build dist
 	rm -rf tests/interop/node/node_modules .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -29,7 +29,7 @@ def names(requirements: list[Any]) -> set[str]:
     return {re.split(r"[^A-Za-z0-9-]", line)[0].lower() for line in requirements if isinstance(line, str)}
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "fuzz"])
 def test_every_pin_carries_hashes_and_no_address(lock: str) -> None:
     assert all("--hash=sha256:" in rest for _, _, rest in PIN.findall(text(lock)))
     assert "://" not in text(lock)

@@ -122,6 +122,9 @@ def _bodies() -> Iterator[Reply]:
     yield _good("a length from HTTP/1.0, kept alive", b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + _TWO + _END)
     yield _good("closing", _OK + b"Connection: close\r\n" + _TWO + _END, kept=False)
     yield _good("closing, among others", _OK + b"Connection: x, Close\r\n" + _TWO + _END, kept=False)
+    for value in (b"", b" ", b",", b"keep-alive,", b",x,", b" , "):
+        yield _good(f"Connection:{shown(value)}", _OK + b"Connection:" + value + b"\r\nX: y\r\n" + _TWO + _END)
+        yield _good(f"Connection:{shown(value)} last", _OK + _TWO + b"Connection:" + value + b"\r\n" + _END)
     yield _bad("a body cut short", _OK + b"Content-Length: 3\r\n" + _END, "broken", closes=True)
     yield _bad("chunks cut short", _OK + _CHUNKED + b"\r\n2\r\nok\r\n", "broken", closes=True)
     yield _bad("a last chunk cut short", _OK + _CHUNKED + b"\r\n2\r\nok\r\n0\r\n", "broken", closes=True)

@@ -141,7 +141,7 @@ def _read(head: bytes, status: int, method: str, *, http11: bool) -> Reply:
     persistent = http11
     connection = fields.get(b"connection")
     if connection is not None and connection != b"keep-alive":
-        options = {option.strip(b" \t") for option in connection.split(b",")}
+        options = {option.strip(b" \t") for option in connection.split(b",")} - {b""}
         persistent = b"close" not in options and (http11 or b"keep-alive" in options)
         lines = _without(lines, options - _CLIENTS)
     elif connection is not None:
