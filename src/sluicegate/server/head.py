@@ -116,10 +116,13 @@ class Fields:
 class RequestReader:
     """Reads one head after another from the bytes of one connection, however they are cut."""
 
-    __slots__ = ("_fed", "_fields", "_has_read", "_held", "_last", "_limits", "_parser", "_small", "_start", "rest")
+    __slots__ = (
+        "_fed", "_fields", "_has_read", "_held", "_last", "_limits", "_parser", "_secured", "_small", "_start", "rest"
+    )  # fmt: skip
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, secured: bool = False) -> None:
         self._limits: Final = limits
+        self._secured: Final = secured
         # a head no longer than this breaks no limit in bytes, so one comparison stands for three
         self._small: Final = min(limits.request_line, limits.field, limits.head)
         # only while a head is being read: idle connections are many, and a parser is 800 bytes
@@ -136,6 +139,10 @@ class RequestReader:
     def begun(self) -> bool:
         """Tell whether part of a head has come."""
         return bool(self._held)
+
+    def is_head(self, data: bytes) -> bool:
+        """Tell whether what is being read, or else this, is a HEAD: no answer to it has content (RFC 9110, 9.3.2)."""
+        return (self._held or data).startswith(b"HEAD ")
 
     def forget(self) -> None:
         """Let go of the last head: the connection has nothing more to say for now."""
@@ -208,6 +215,8 @@ class RequestReader:
         if not (http11 and _FRAMING.isdisjoint(by_name)):
             _frame(block, self._limits)
         if target.authority is not None:
+            if target.secure and not self._secured:
+                raise Malformed(400, "target", "A URL of https is asked for without TLS")  # RFC 9110, 7.4
             _take_authority(block, target.authority)
         return block
 

@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
     def _serve(self, data: bytes) -> None:
         """Read requests and have them answered, until one is in flight or no more have come."""
         self._looping = True
-        reader = self._reader = self._reader or RequestReader(self._shared.limits)
+        reader = self._reader = self._reader or self._new_reader()
         try:
             while data and (head := reader.read(data)) is not None:
                 data = reader.rest
@@ -141,13 +141,17 @@ class Connection(asyncio.Protocol):
                     break
         except Malformed as malformed:
             self._looping = False
-            self._refuse(malformed)
+            self._refuse(malformed, to_head=reader.is_head(data))
             return
         self._looping = False
         # the deadline of a head is set once: one byte a second does not move it
         if not self._arriving and reader.begun:
             self._arriving = True
             self.extend(self._shared.limits.head_time)
+
+    def _new_reader(self) -> RequestReader:
+        # a trusted proxy may have ended the TLS that a URL of `https` asks for
+        return RequestReader(self._shared.limits, secured=self.peer.scheme == "https" or self.peer.trusted)
 
     def _receive(self, data: bytes) -> None:
         """Take some bytes of a body, and what may follow it."""
@@ -161,13 +165,13 @@ class Connection(asyncio.Protocol):
         if self._head is None and self._intake.upload is None:  # answered before, and thrown away
             self._proceed()
 
-    def _refuse(self, malformed: Malformed) -> None:
+    def _refuse(self, malformed: Malformed, *, to_head: bool = False) -> None:
         """Answer what is no request, and end: where the next one would begin cannot be known."""
         if self._give_up():
             self.abort()
         else:
             answer = problem(malformed.status, malformed.reason, str(malformed), request_id=new_id())
-            self.respond(answer, close=True)
+            self.answer(head_of(answer), b"" if to_head else answer.body, close=True)
 
     @property
     def intake(self) -> Intake:

@@ -36,6 +36,8 @@ class Target(msgspec.Struct, frozen=True):
     query: bytes
     origin_form: bytes
     authority: bytes | None = None
+    secure: bool = False
+    """It is a URL of `https`, which only a secured connection may ask for."""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -73,11 +75,12 @@ def read_target(target: bytes, method: str) -> Target:
     scheme, authority, rest = absolute.groups()
     if scheme.lower() not in {b"http", b"https"} or not is_host(authority):
         raise Malformed(400, "target", "A request target is a URL that is not ours")
+    secure = scheme.lower() == b"https"
     if not rest and method == "OPTIONS":
-        return Target(b"*", b"", b"*", authority)  # RFC 9112, 3.2.4
+        return Target(b"*", b"", b"*", authority, secure)  # RFC 9112, 3.2.4
     origin_form = rest if rest.startswith(b"/") else b"/" + rest
     path, _, query = origin_form.partition(b"?")
-    return Target(path, query, origin_form, authority)
+    return Target(path, query, origin_form, authority, secure)
 
 
 def decoded(path: bytes) -> bytes:

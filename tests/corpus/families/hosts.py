@@ -27,7 +27,6 @@ _NO_HOSTS: Final = (
 _FORMS: Final = {
     b"http://a.test/open/a": "/open/a",
     b"HTTP://a.test/open/a": "/open/a",
-    b"https://a.test/open/a": "/open/a",
     b"http://b.test/open/a": "/open/a",
     b"http://b.test:81/open/a?b": "/open/a?b",
     b"http://[::1]/open/a": "/open/a",
@@ -35,6 +34,7 @@ _FORMS: Final = {
     b"http://a.test:/open/a": "/open/a",
 }
 _NO_FORMS: Final = (
+    b"https://a.test/open/a", b"HTTPS://a.test/open/a", b"https://a.test",
     b"http://", b"http:///open/a", b"http:/open/a", b"http:open/a", b"http://u@a.test/open/a", b"http://u:p@a.test/open/a",
     b"http://a.test@b.test/open/a", b"http://a b/open/a", b"http://a.test\\@b.test/open/a", b"http://a.test#@b.test/open/a",
     b"http://a.test/open/a#b", b"http://a,b/open/a", b"http://a.test:b/open/a", b"http://a..test/open/a", b"http://%61/open/a",
