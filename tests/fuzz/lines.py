@@ -94,7 +94,7 @@ class Taken:
         if not self.ready:
             self.ready = True
             if self.head.block.length:
-                self._line.connection.offer_body(self)
+                self._line.connection.intake.offer(self)
 
     def answer(self) -> None:
         """Answer, once the body has come."""

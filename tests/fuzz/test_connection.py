@@ -56,7 +56,7 @@ class AnySplit(RuleBasedStateMachine):
     @precondition(lambda self: self.line.under_way is not None and self.line.under_way.ready)
     @rule(full=st.booleans())
     def whoever_answers_is_slow_or_not(self, *, full: bool) -> None:
-        self.line.connection.fill(full=full)
+        self.line.connection.intake.fill(full=full)
 
     @precondition(lambda self: self.line.under_way is not None and self.line.under_way.whole)
     @rule()
@@ -75,7 +75,7 @@ class AnySplit(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_held_without_a_bound(self) -> None:
-        intake = self.line.connection._intake  # noqa: SLF001 - what it holds shows nowhere else
+        intake = self.line.connection.intake
         assert len(intake.held) <= 90
         assert intake.upload is None or intake.upload.waiting <= LIMITS.buffer + 90
 
@@ -83,7 +83,7 @@ class AnySplit(RuleBasedStateMachine):
         """Let everything come that was sent, and everything be answered; then compare."""
         if self.choked:
             self.line.connection.resume_writing()
-        self.line.connection.fill(full=False)
+        self.line.connection.intake.fill(full=False)
         self.line.settle()
         while self.queued and not self.line.transport.closing:
             before = len(self.queued)
