@@ -31,7 +31,7 @@ from sluicegate.ports import Inspectable, Instrument, Observer, RevocationFeed, 
 from sluicegate.revoke import Revoker
 from sluicegate.settings import Settings
 from sluicegate.settings.stores import NoStore
-from sluicegate.stores import Store, stores_of
+from sluicegate.stores import Store, stores_of, tickets_of
 from sluicegate.webhooks import not_installed, requires_jti, tls_of, webhook_of
 
 if TYPE_CHECKING:
@@ -154,7 +154,10 @@ def assemble(
         settings, asynchronous=asynchronous, clock=clock, instrument=instrument
     )
     closing = list(closers)
-    ports: dict[str, Any] = {"observer": observer, "instrument": instrument, "clock": clock}
+    tickets = tickets_of(settings)
+    if tickets is not None:
+        closing.append(tickets.close)
+    ports: dict[str, Any] = {"observer": observer, "instrument": instrument, "clock": clock, "tickets": tickets}
 
     webhook = webhook_of(settings, keys.verifier)
     verifier = webhook or keys.verifier

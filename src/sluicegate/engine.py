@@ -11,12 +11,12 @@ from typing import Any, Final, TypeVar, assert_never
 from sluicegate.core.decide import decide, decide_again
 from sluicegate.core.decision import Admit, Decision
 from sluicegate.core.events import Event
-from sluicegate.core.flow import Answer, Call, FindRevocation, Later, Now, Once, Question, Tell, Wait
+from sluicegate.core.flow import Answer, Call, FindRevocation, Later, Now, Once, Question, Redeem, Tell, Wait
 from sluicegate.core.policy import Policy
 from sluicegate.core.request import Request
 from sluicegate.core.verify import Verifier
 from sluicegate.drive import Underway, begin, run, start
-from sluicegate.ports import Fetcher, Instrument, Observer, Record, Scheduler, StateStore
+from sluicegate.ports import Fetcher, Instrument, Observer, Record, Scheduler, StateStore, TicketLedger
 
 T = TypeVar("T")
 
@@ -56,6 +56,7 @@ class Engine:
         fetcher: Fetcher | None = None,
         scheduler: Scheduler | None = None,
         instrument: Instrument | None = None,
+        tickets: TicketLedger | None = None,
     ) -> None:
         if (state is None) != (policy.state == "none"):
             # half of it would be a gate that never asks, or one that asks nobody
@@ -69,6 +70,7 @@ class Engine:
         self._fetcher: Final = fetcher
         self._scheduler: Final = scheduler
         self._instrument: Final = instrument
+        self.tickets: Final = tickets
 
     def begin(
         self, request: Request, policy: Policy | None = None, *, admitted: Admit | None = None
@@ -124,7 +126,7 @@ class Engine:
             return _has(state, "store").find(question.keys) if state is None else state.find(question.keys)
         return self._far(question)
 
-    def _far(self, question: Call | Wait | Now | Tell | Once[Any] | Later) -> Answer | Awaitable[Answer]:
+    def _far(self, question: Redeem | Call | Wait | Now | Tell | Once[Any] | Later) -> Answer | Awaitable[Answer]:
         match question:
             case Now():
                 return self._clock()
@@ -134,6 +136,8 @@ class Engine:
                 return _has(self._scheduler, "scheduler").once(
                     key, lambda: begin(flow(), self.answer), within=within, joined=lambda: self._note(joined)
                 )
+            case Redeem(name):
+                return _has(self.tickets, "ledger of tickets").take(name)
             case Call():
                 return _has(self._fetcher, "fetcher").fetch(question)
             case Wait(seconds):

@@ -105,6 +105,24 @@ class Inspectable(Protocol):
         ...
 
 
+class TicketLedger(Protocol):
+    """Keeps what tickets stand for, each under a name, until it is taken or has waited too long.
+
+    Shared by all who may be asked: a ticket works once, wherever it is used.
+    """
+
+    def put(self, name: str, record: bytes, *, subject: str, seconds: int) -> bool | Awaitable[bool]:
+        """Keep a record for so long; tell whether it is kept: not where this subject, or all, have too many.
+
+        Raises `StateUnavailable`.
+        """
+        ...
+
+    def take(self, name: str) -> bytes | Awaitable[bytes | None] | None:
+        """Return a record, and never again; None where there is none, or no more. Raises `StateUnavailable`."""
+        ...
+
+
 class RevocationFeed(Protocol):
     """Tells which keys have come to stand, as soon as they do."""
 

@@ -10,6 +10,7 @@ from mmap import mmap
 from typing import Final, assert_never
 
 import uvloop
+from msgspec import structs
 
 from sluicegate import compose
 from sluicegate.adapters.forward_auth import LOOPBACK
@@ -27,7 +28,7 @@ from sluicegate.server.health import Health
 from sluicegate.server.hub import Hub, Pace
 from sluicegate.server.limits import Limits, Rate
 from sluicegate.server.live import Live
-from sluicegate.server.routes import Action, Events, ForwardAuth, Proxy, Renewal, Respond, Route, Upstream
+from sluicegate.server.routes import Action, Events, ForwardAuth, Proxy, Renewal, Respond, Route, Tickets, Upstream
 from sluicegate.server.shared_rate import SharedRate
 from sluicegate.server.station import Station
 from sluicegate.server.tie import Guard
@@ -35,7 +36,7 @@ from sluicegate.settings import Settings
 from sluicegate.settings import routes as configured
 from sluicegate.sse.broker import Broker
 from sluicegate.sse.subscription import Terms
-from sluicegate.stores import event_log_of
+from sluicegate.stores import event_log_of, ticket_key_of
 from sluicegate.summary import summary, warnings
 from sluicegate.upstreams import upstreams_of
 
@@ -71,9 +72,14 @@ def routes_of(settings: Settings, policy: Policy) -> tuple[Route, ...]:
 
     Raises `SettingsError` for certificates that cannot be used.
     """
-    routes = []
+    routes: list[Route] = []
     for route, upstreams in zip(settings.route, upstreams_of(settings), strict=True):
-        routes.append(Route(route.path, _action(route, upstreams, settings, policy), _policy(route, settings, policy)))
+        own = _policy(route, settings, policy)
+        if route.events and own is not None and (key := ticket_key_of(settings)) is not None:
+            own = structs.replace(own, tickets=key)
+            if not any(isinstance(one.action, Tickets) for one in routes):
+                routes.append(Route(settings.events.tickets, Tickets(own), None))
+        routes.append(Route(route.path, _action(route, upstreams, settings, policy), own))
         if route.events and not route.path.endswith("*"):
             routes.append(Route(f"{route.path}/renew", Renewal(), _policy(route, settings, policy)))
     if settings.forward_auth is not None:
@@ -234,7 +240,8 @@ def _action(route: configured.Route, upstreams: Sequence[Upstream], settings: Se
             claims=route.require.claims,
             topics=settings.events.publish,
         )
-        return Events(policy.with_route(auth="required", requirement=requirement))
+        writes = policy.with_route(auth="required", requirement=requirement)
+        return Events(writes, settings.events.retry_on_trouble)
     return Proxy(upstreams[0], route.header_up, tuple(upstreams[1:]), route.strip_token)
 
 

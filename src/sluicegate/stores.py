@@ -3,10 +3,12 @@
 Backends are imported when they are asked for: the base install has no Redis client.
 """
 
+import hmac
 import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, assert_never
 
+from sluicegate.core.policy import TicketKey
 from sluicegate.errors import SettingsError
 from sluicegate.ports import Inspectable, Instrument, Ledger, RevocationFeed, StateStore
 from sluicegate.settings import Settings
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from sluicegate.backends.redis_address import Address
     from sluicegate.backends.sqlite import SqliteStore
     from sluicegate.backends.sqlite_events import SqliteEvents
+    from sluicegate.backends.sqlite_tickets import SqliteTickets
 
 
 class Store(StateStore, Ledger, Inspectable, Protocol):
@@ -64,6 +67,25 @@ def stores_of(
             raise SettingsError((settings.fault("stateful_jwt.redis_addr", problem, remedy),))
         case _ as never:
             assert_never(never)
+
+
+def ticket_key_of(settings: Settings) -> TicketKey | None:
+    """Return what proves tickets, the same on every node; None where none are given out.
+
+    Where neither a secret nor a symmetric key says more, whoever can write to the ledger can make tickets.
+    """
+    events, tokens = settings.events, settings.stateful_jwt
+    if not events.tickets or not any(route.events for route in settings.route):
+        return None
+    secret = events.ticket_secret.get_secret_value() or tokens.sign_key.get_secret_value()
+    return TicketKey(hmac.digest(secret.encode(), b"sluicegate tickets 1", "sha256"))
+
+
+def tickets_of(settings: Settings) -> "SqliteTickets | None":
+    """Return where tickets are kept; None where none are given out. Nothing is opened until the first."""
+    from sluicegate.backends.sqlite_tickets import SqliteTickets
+
+    return None if ticket_key_of(settings) is None else SqliteTickets(settings.state_dir)
 
 
 def event_log_of(settings: Settings) -> "SqliteEvents":

@@ -9,20 +9,21 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar, final
 
 import uvloop
+from msgspec import structs
 
 from sluicegate.backends.changes import PolledFeed
 from sluicegate.backends.memory import MemoryStore
 from sluicegate.core.keys import load
-from sluicegate.core.policy import ClaimNames, Policy, Requirement
+from sluicegate.core.policy import ClaimNames, Policy, Requirement, TicketKey
 from sluicegate.core.revocation import Entry
 from sluicegate.core.verify import LocalKeys
 from sluicegate.engine import Engine
-from sluicegate.ports import RevocationFeed, StateStore
+from sluicegate.ports import RevocationFeed, StateStore, TicketLedger
 from sluicegate.server.gateway import Gateway
 from sluicegate.server.hub import Hub, Pace
 from sluicegate.server.limits import Limits
 from sluicegate.server.live import Live
-from sluicegate.server.routes import Events, Proxy, Renewal, Route
+from sluicegate.server.routes import Events, Proxy, Renewal, Route, Tickets
 from sluicegate.server.tie import Guard
 from sluicegate.sse.broker import Broker
 from sluicegate.sse.subscription import Terms
@@ -54,10 +55,15 @@ class Clock:
         return self.now
 
 
-def engine(store: StateStore, clock: Callable[[], float], **policy: Any) -> Engine:  # noqa: ANN401 - whatever a Policy takes
+def engine(
+    store: StateStore,
+    clock: Callable[[], float],
+    tickets: TicketLedger | None = None,
+    **policy: Any,  # noqa: ANN401 - whatever a Policy takes
+) -> Engine:
     """An engine for the tokens of the table."""
     key = load(base64.b64encode(SECRET).decode(), ["HS256"])
-    return Engine(Policy(**policy), LocalKeys(key, ClaimNames()), state=store, clock=clock)
+    return Engine(Policy(**policy), LocalKeys(key, ClaimNames()), state=store, clock=clock, tickets=tickets)
 
 
 @final
@@ -131,11 +137,25 @@ class Stream:
         return self.head.header("X-Stream-ID") or ""
 
 
-def routes(policy: Policy, subscribe: tuple[str, ...] | None, publish: tuple[str, ...], auth: Any) -> list[Route]:  # noqa: ANN401 - two words
+KEY: Final = TicketKey(b"proves tickets")
+
+
+def routes(
+    policy: Policy,
+    subscribe: tuple[str, ...] | None,
+    publish: tuple[str, ...],
+    auth: Any,  # noqa: ANN401 - two words
+    *,
+    retries: bool = False,
+    tickets: bool = False,
+) -> list[Route]:
     """An event route as settings would make it."""
     reads = policy.with_route(auth=auth, requirement=Requirement(topics=subscribe))
     writes = policy.with_route(requirement=Requirement(scopes=frozenset({"topic:write"}), topics=publish))
-    return [Route("/events/{topic}", Events(writes), reads), Route("/events/{topic}/renew", Renewal(), reads)]
+    taking = structs.replace(reads, tickets=KEY if tickets else None)
+    given = [Route("/tickets", Tickets(taking), None)] if tickets else []
+    streams = Route("/events/{topic}", Events(writes, retries), taking)
+    return [*given, streams, Route("/events/{topic}/renew", Renewal(), reads)]
 
 
 @contextmanager
@@ -151,17 +171,19 @@ def streaming(
     limits: Limits | None = None,
     proxied: Proxy | None = None,
     policy: dict[str, Any] | None = None,
+    tickets: TicketLedger | None = None,
+    retries: bool = False,
     **choices: Any,  # noqa: ANN401 - whatever a Gateway takes
 ) -> Iterator[Streams]:
     """Run a gateway with a hub until the block ends. `asked` answers the engine in place of the store itself."""
     clock, store = Clock(), MemoryStore()
-    decides = engine(asked or store, clock, **(policy or {}))
+    decides = engine(asked or store, clock, tickets, **(policy or {}))
 
     async def build() -> tuple[Gateway, Hub]:
         live = Live(decides.answer, decides.policy, clock=clock, silent_for=0.2)
         hub = Hub(Broker(terms or Terms(), clock=clock), live, answer=decides.answer, policy=decides.policy, pace=pace)
         live.start((feed or (lambda watched: PolledFeed(watched, watched.watch())))(store))
-        listed = routes(decides.policy, subscribe, publish, auth)
+        listed = routes(decides.policy, subscribe, publish, auth, retries=retries, tickets=tickets is not None)
         listed += [] if proxied is None else [Route("/api/*", proxied, decides.policy)]
         guard = Guard(live, decides.answer, decides.policy)
         gateway = Gateway(engine=decides, routes=listed, hub=hub, guard=guard, limits=limits or Limits(), **choices)

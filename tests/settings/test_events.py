@@ -47,3 +47,10 @@ def test_more_than_one_worker_without_redis_does_not_start() -> None:
 )
 def test_what_is_served_and_probably_not_meant_is_warned_about(text: str, key: str) -> None:
     assert [warning.key for warning in read(text).warnings] == [key]
+
+
+def test_the_path_of_tickets_is_nobody_elses() -> None:
+    other = '[[route]]\npath = "/tickets"\nrespond = "hello"\n'
+    found = fault(KEY + READERS + ROUTE + other)
+    assert (found.key, 'tickets = ""' in found.remedy) == ("[[route]] #2 path", True)
+    assert read(KEY + READERS.replace("\n", '\ntickets = ""\n', 1) + ROUTE + other).events.tickets == ""

@@ -262,15 +262,15 @@ def _once(value: T) -> T:
 
 
 def _meta(claims: Mapping[str, Any], pairs: Iterable[tuple[str, str]]) -> Mapping[str, Any]:
-    meta = {name: _freeze(value) for path, name in pairs if (value := find(claims, path)) is not None}
+    meta = {name: freeze(value) for path, name in pairs if (value := find(claims, path)) is not None}
     return MappingProxyType(meta) if meta else NO_META
 
 
-def _freeze(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def freeze(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Make a JSON value unchangeable: an identity is shared by every request of its token."""
     if isinstance(value, list):
-        return tuple(_freeze(item) for item in value)
+        return tuple(freeze(item) for item in value)
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
-        return MappingProxyType({name: _freeze(item) for name, item in fields.items()})
+        return MappingProxyType({name: freeze(item) for name, item in fields.items()})
     return value

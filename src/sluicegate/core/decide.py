@@ -10,12 +10,13 @@ from sluicegate.core.check_state import UNKNOWN, Said, Unknown, check_state
 from sluicegate.core.claims import Identifiers, MalformedClaim, Verified, check, identify, unmet
 from sluicegate.core.decision import Admit, Decision, Grounds, Identity, Reason, Refuse
 from sluicegate.core.extract import TooMuch, extract
-from sluicegate.core.flow import NOW, Flow, Hits, ask
+from sluicegate.core.flow import NOW, Flow, Hits, Redeem, ask
 from sluicegate.core.policy import Policy, Requirement
 from sluicegate.core.request import Credential, Request, Source
 from sluicegate.core.revocation import Revocation
+from sluicegate.core.ticket import SOURCE, Sealed, has_met, is_from, name_of, ticket_in, unseal
 from sluicegate.core.token import MalformedToken, Peeked, digest, peek
-from sluicegate.core.topics import is_allowed
+from sluicegate.core.topics import InvalidTopic, canonical, is_allowed
 from sluicegate.core.verify import Verifier
 from sluicegate.errors import StateUnavailable
 
@@ -29,6 +30,11 @@ def decide(
     not asked again.
     """
     refuse: Refuse | None = None
+    if policy.tickets is not None and request.query:
+        redeemed = yield from _redeem(request, policy, now)
+        if isinstance(redeemed, Admit):
+            return redeemed
+        refuse = redeemed
     try:
         credentials = extract(request, policy.sources)
     except TooMuch as much:
@@ -164,6 +170,58 @@ def _settle(
             state_unknown=unknown,
         )
     return Admit(identity=identity, source=source, identifiers=identifiers, state_unknown=unknown, grounds=grounds)
+
+
+def _redeem(request: Request, policy: Policy, now: float) -> Flow[Admit | Refuse | None]:
+    """Judge the ticket of a request, if it has one. It is used up first, whatever comes of it: it works once.
+
+    It is as good as the token that it was made with is now: by the same rules, the same state, the same requirement.
+    """
+    ticket = ticket_in(request.query)
+    if ticket is None:
+        return None
+    name = name_of(ticket)
+    try:
+        record = None if name is None else (yield from ask(Redeem(name)))
+    except StateUnavailable:
+        return Refuse(reason=Reason.STATE_UNAVAILABLE, source=SOURCE, state_unknown=True)
+    sealed = None if record is None else unseal(record, policy)
+    if sealed is None or not _is_for(sealed, request):
+        return Refuse(reason=Reason.TICKET, source=SOURCE)
+    identity, identifiers = sealed.identity, sealed.identifiers(policy)
+    state = yield from check_state(identifiers, policy)
+    failed: Reason | None = None
+    if isinstance(state, Revocation):
+        failed = Reason.REVOKED
+    elif state is UNKNOWN and policy.state == "refuse":
+        failed = Reason.STATE_UNAVAILABLE
+    elif identity.expires_at is not None and identity.expires_at <= now - policy.leeway:
+        failed = Reason.EXPIRED
+    elif not policy.requirement.scopes.issubset(identity.scopes):
+        failed = Reason.SCOPE
+    elif not has_met(sealed, policy.requirement):
+        failed = Reason.CLAIM
+    else:
+        failed = _kept_from(request, identity, policy.requirement)
+    unknown = state is UNKNOWN
+    if failed is None:
+        return Admit(identity=identity, source=SOURCE, identifiers=identifiers, state_unknown=unknown)
+    return Refuse(
+        reason=failed,
+        detail=state.reason if isinstance(state, Revocation) else "",
+        source=SOURCE,
+        jti=sealed.jti,
+        subject=sealed.id,
+        needed=tuple(sorted(policy.requirement.scopes)),
+        state_unknown=unknown,
+    )
+
+
+def _is_for(sealed: Sealed, request: Request) -> bool:
+    try:
+        return sealed.topic == canonical(request.topic or "") and is_from(sealed, request)
+    except InvalidTopic:
+        return False
 
 
 def _kept_from(request: Request, identity: Identity, requirement: Requirement) -> Reason | None:

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     """
 
     MISSING = "missing"
+    TICKET = "ticket"
     MALFORMED = "malformed"
     MULTIPLE_TOKENS = "multiple_tokens"
     ALGORITHM = "algorithm"

@@ -56,6 +56,15 @@ class Reply(msgspec.Struct, frozen=True):
         return next((value for field, value in self.headers if field == name), "")
 
 
+class Redeem(msgspec.Struct, frozen=True):
+    """What is kept under the ticket of this name? Whoever asks has used it up: answered once, and by None after that.
+
+    Raises `StateUnavailable`.
+    """
+
+    name: str
+
+
 class Wait(msgspec.Struct, frozen=True):
     """Let so many seconds pass. Answered by None."""
 
@@ -98,7 +107,7 @@ class Later(msgspec.Struct, frozen=True, kw_only=True):
 
 NOW: Final = Now()
 
-Question = FindRevocation | Call | Wait | Now | Tell | Once[Any] | Later
+Question = FindRevocation | Redeem | Call | Wait | Now | Tell | Once[Any] | Later
 Answer = Any
 """What `ask` has typed: it depends on the question."""
 
@@ -111,6 +120,8 @@ def ask(question: FindRevocation) -> Flow[Hits]: ...
 def ask(question: Call) -> Flow[Reply]: ...
 @overload
 def ask(question: Now) -> Flow[float]: ...
+@overload
+def ask(question: Redeem) -> Flow[bytes | None]: ...
 @overload
 def ask(question: Wait | Tell | Later) -> Flow[None]: ...
 @overload

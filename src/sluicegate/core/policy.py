@@ -69,6 +69,16 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.scopes or self.claims) or self.topics is not None
 
 
+class TicketKey(msgspec.Struct, frozen=True):
+    """Proves what is kept under tickets. Its `repr` does not show it."""
+
+    secret: bytes
+
+    def __repr__(self) -> str:
+        """Show nothing."""
+        return "<TicketKey>"
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a decision depends on but the request, the verifier and the clock.
 
@@ -89,6 +99,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     audiences: frozenset[str] = frozenset()
     audiences_of: Mapping[str, frozenset[str]] = {}
     requirement: Requirement = Requirement()
+    tickets: TicketKey | None = None
+    """Set where a ticket in the query is as good as the token that it was made with."""
 
     def with_route(self, *, auth: Literal["required", "optional"] = "required", requirement: Requirement) -> "Policy":
         """Return this policy as one route has it. A gate that is off stays off."""

@@ -2,14 +2,13 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Final, assert_never, final
+from typing import Any, Final, TypeVar, assert_never, final
 
 from sluicegate.adapters.forward_auth import UnclearOriginal, original, unclear
 from sluicegate.adapters.forwarded import client_address
 from sluicegate.adapters.render import Response, fold, refusal
 from sluicegate.core.decision import Admit, Decision, Reason, Refuse
-from sluicegate.core.policy import Policy
-from sluicegate.core.request import Request, is_preflight
+from sluicegate.core.request import Request
 from sluicegate.engine import Engine, new_id
 from sluicegate.ports import Instrument
 from sluicegate.server.actions import Action, Passing, Saying, Telling
@@ -20,51 +19,33 @@ from sluicegate.server.hub import Hub
 from sluicegate.server.limits import Limits, Rate
 from sluicegate.server.listener import Address, Listener
 from sluicegate.server.malformed import Malformed
+from sluicegate.server.plan import Place, Plan
 from sluicegate.server.protocol import Connection
 from sluicegate.server.respond import empty, problem
-from sluicegate.server.routes import Events, ForwardAuth, Proxy, Renewal, Respond, Route, Table, Upstream, is_weaker
+from sluicegate.server.routes import (
+    Events,
+    ForwardAuth,
+    Proxy,
+    Renewal,
+    Respond,
+    Route,
+    Table,
+    Tickets,
+    Upstream,
+    is_weaker,
+)
 from sluicegate.server.shared_rate import SharedRate
 from sluicegate.server.streaming import Renewing, Streaming
+from sluicegate.server.ticketing import Ticketing
 from sluicegate.server.tie import Guard
 from sluicegate.server.upstream import Pool
 from sluicegate.server.websocket import Tunnels
 
+T = TypeVar("T")
+
 
 def _nobody(_: str) -> bool:
     return False
-
-
-@final
-class _Place:
-    """A route, ready to serve."""
-
-    __slots__ = ("action", "asked", "policy", "publish")
-
-    def __init__(
-        self, action: Action, policy: Policy | None, asked: ForwardAuth | None, publish: Policy | None = None
-    ) -> None:
-        self.action: Final = action
-        self.policy: Final = policy
-        self.asked: Final = asked
-        self.publish: Final = publish
-
-
-@final
-class _Plan:
-    """What a head leads to; serves again when the same head comes again on its connection.
-
-    `words` is its request without what differs each time, `admitted` the last admission of them.
-    """
-
-    __slots__ = ("admitted", "gateway", "is_preflight", "place", "policy", "words")
-
-    def __init__(self, gateway: "Gateway", place: _Place, words: Request, policy: Policy | None) -> None:
-        self.gateway: Final = gateway
-        self.place: Final = place
-        self.words: Final = words
-        self.policy: Final = policy
-        self.is_preflight: Final = words.method == "OPTIONS" and is_preflight(words)
-        self.admitted: Admit | None = None
 
 
 @final
@@ -95,6 +76,8 @@ class Gateway:
     ) -> None:
         self._start: Final = engine.start
         self._sources: Final = engine.policy.sources
+        self._begin: Final = engine.begin
+        self._tickets: Final = engine.tickets
         self._trusted: Final = trusted
         self._cors: Final = Cors(cors_allowed_origins)
         self._rate: Final = rate
@@ -154,7 +137,7 @@ class Gateway:
             pool.close()
         return in_good_order
 
-    def _compiled(self, route: Route) -> _Place:
+    def _compiled(self, route: Route) -> Place:
         match route.action:
             case Proxy() as proxy:
                 pools = [self._pool(upstream) for upstream in proxy.upstreams]
@@ -167,17 +150,21 @@ class Gateway:
                     guard=self._guard,
                     tunnels=self._tunnels,
                 )
-                return _Place(passing, route.policy, None)
+                return Place(passing, route.policy, None)
             case Respond() as respond:
-                return _Place(Saying(respond, self._cors), route.policy, None)
+                return Place(Saying(respond, self._cors), route.policy, None)
             case ForwardAuth() as asked:
-                return _Place(Telling(asked, self._cors), route.policy, asked)
-            case Events(publish=publish):
-                return _Place(
-                    Streaming(self._required_hub(), self._cors, self._listener.clock), route.policy, None, publish
+                return Place(Telling(asked, self._cors), route.policy, asked)
+            case Events(publish=publish, retry_on_trouble=retries):
+                streaming = Streaming(
+                    _needed(self._hub, "an event route needs a hub"), self._cors, self._listener.clock, retries=retries
                 )
+                return Place(streaming, route.policy, None, publish)
+            case Tickets(policy=policy):
+                ledger = _needed(self._tickets, "a route for tickets needs a ledger of them")
+                return Place(Ticketing(self._begin, ledger, policy, self._cors), None, None)
             case Renewal():
-                return _Place(Renewing(self._required_hub(), self._cors), route.policy, None)
+                return Place(Renewing(_needed(self._hub, "an event route needs a hub"), self._cors), route.policy, None)
             case _ as never:
                 assert_never(never)
 
@@ -188,12 +175,6 @@ class Gateway:
             listener = self._listener
             pool = self._pools[upstream] = Pool(upstream, listener.limits, listener.clock, instrument=self._instrument)
         return pool
-
-    def _required_hub(self) -> Hub:
-        if self._hub is None:
-            msg = "an event route needs a hub"
-            raise ValueError(msg)
-        return self._hub
 
     def _sweep(self, now: float) -> None:
         if self._hub is not None:
@@ -213,7 +194,7 @@ class Gateway:
         if self._rate is not None and self._is_too_often(connection, head, client, request_id):
             return
         plan = head.plan
-        if not isinstance(plan, _Plan) or plan.gateway is not self:
+        if not isinstance(plan, Plan) or plan.gateway is not self:
             plan = self._planned(connection, head, request_id)
             if plan is None:
                 return
@@ -238,12 +219,12 @@ class Gateway:
                 plan.admitted = outcome
                 action.admit(connection, head, request, outcome)
             elif isinstance(outcome, Refuse):
-                self._refuse(connection, head, request, outcome)
+                self._refuse(connection, head, request, outcome, action)
             else:
                 outcome.tell(functools.partial(self._told, connection, head, request, plan), connection.abort)
                 connection.wait(outcome)
 
-    def _planned(self, connection: Connection, head: Head, request_id: str) -> _Plan | None:
+    def _planned(self, connection: Connection, head: Head, request_id: str) -> Plan | None:
         """Find where a head leads; None where that is nowhere, and is answered."""
         block, path = head.block, head.target.path
         try:
@@ -273,23 +254,25 @@ class Gateway:
                 connection.respond(unclear(request_id))
                 return None
         policy = place.publish if place.publish is not None and head.method == "POST" else place.policy
-        plan = _Plan(self, place, words, policy)
+        plan = Plan(self, place, words, policy)
         before = block.plan
-        if isinstance(before, _Plan) and before.words.query == words.query and before.words.topic == words.topic:
+        if isinstance(before, Plan) and before.words.query == words.query and before.words.topic == words.topic:
             plan.admitted = before.admitted  # the fields are the same; for another policy it is not said again
         head.plan = block.plan = plan
         return plan
 
-    def _refuse(self, connection: Connection, head: Head, request: Request, refuse: Refuse) -> None:
+    def _refuse(self, connection: Connection, head: Head, request: Request, refuse: Refuse, action: Action) -> None:
+        if isinstance(action, Streaming) and action.comes_back(connection, head, request, refuse):
+            return
         connection.respond(refusal(refuse, request_id=request.id), more=self._cors.lines(head))
 
-    def _told(self, connection: Connection, head: Head, request: Request, plan: _Plan, decision: Decision) -> None:
+    def _told(self, connection: Connection, head: Head, request: Request, plan: Plan, decision: Decision) -> None:
         """Act on a decision that had to wait."""
         if isinstance(decision, Admit):
             plan.admitted = decision
             plan.place.action.admit(connection, head, request, decision)
         else:
-            self._refuse(connection, head, request, decision)
+            self._refuse(connection, head, request, decision, plan.place.action)
 
     def _is_too_often(self, connection: Connection, head: Head, client: str, request_id: str) -> bool:
         """Count a request; answer it where its address has asked too often."""
@@ -298,6 +281,12 @@ class Gateway:
             refused = refusal(Refuse(reason=Reason.RATE_LIMITED), request_id=request_id, retry_after=int(wait) + 1)
             connection.respond(refused, more=self._cors.lines(head))
         return wait > 0
+
+
+def _needed(part: T | None, fault: str) -> T:
+    if part is None:
+        raise ValueError(fault)
+    return part
 
 
 def _nowhere(head: Head, request_id: str) -> Response:

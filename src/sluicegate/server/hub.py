@@ -63,6 +63,8 @@ class Asked(msgspec.Struct, frozen=True):
     topic: str
     cors: bytes
     date: bytes
+    retries: bool = False
+    """The client would take an error for the end, and is to come back after trouble of ours."""
 
     def respond(self, response: Response, *, close: bool = False) -> None:
         """Answer it with something that is no stream."""
@@ -145,6 +147,13 @@ class Hub:
         spread = self.pace.spread if self._draining else min(self.pace.spread, 1.0)
         return retry(self.pace.retry_ms + int(random.random() * spread * 1000))  # noqa: S311 - jitter
 
+    def later(self, request_id: str) -> Response:
+        """Return a stream that ends at once, and says when to come back: for clients that would not after an error."""
+        spread = int(random.random() * self.pace.spread * 1000)  # noqa: S311 - jitter
+        body = retry(self.pace.retry_ms + spread)
+        kind, length = ("Content-Type", "text/event-stream"), ("Content-Length", str(len(body)))
+        return Response(200, (kind, length, ("Cache-Control", "no-store"), ("X-Request-ID", request_id)), body)
+
     # streams
 
     def open(self, asked: Asked, decision: Admit | None) -> None:
@@ -184,14 +193,18 @@ class Hub:
             self._begin(asked, stream)
             return
         self.forget(stream)
-        asked.respond(refusal(refuse, request_id=asked.request.id))
+        if asked.retries and refuse.state_unknown:
+            asked.respond(self.later(asked.request.id), close=True)
+        else:
+            asked.respond(refusal(refuse, request_id=asked.request.id))
 
     def _begin(self, asked: Asked, stream: EventStream) -> None:
         connection = asked.connection
         if self._draining or asked.head.method == "HEAD":
             self.forget(stream)
         if self._draining:
-            asked.respond(problem(503, "stopping", "The gateway is stopping", request_id=asked.request.id), close=True)
+            stopping = problem(503, "stopping", "The gateway is stopping", request_id=asked.request.id)
+            asked.respond(self.later(asked.request.id) if asked.retries else stopping, close=True)
             return
         lines = b"%b%b\r\n%b%b" % (_LINES, asked.request.id.encode(), self._id_line(stream), asked.cors)
         if asked.head.method == "HEAD":

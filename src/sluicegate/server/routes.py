@@ -109,9 +109,14 @@ class ForwardAuth:
 @final
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Answer with the event stream of the path's topic. `publish` is the policy of those who write the topic."""
+    """Answer with the event stream of the path's topic.
+
+    `publish` is the policy of those who write the topic. `retry_on_trouble`: a stream that is refused for what may pass
+    is begun, and ends at once, for a page would not ask again after an error.
+    """
 
     publish: Policy
+    retry_on_trouble: bool = False
 
 
 @final
@@ -120,7 +125,15 @@ class Renewal:
     """Let a running stream of the path's topic go on with a fresh token."""
 
 
-Action = Proxy | Respond | ForwardAuth | Events | Renewal
+@final
+@dataclass(frozen=True, slots=True)
+class Tickets:
+    """Give out tickets for streams, whose policy this is."""
+
+    policy: Policy
+
+
+Action = Proxy | Respond | ForwardAuth | Events | Renewal | Tickets
 
 
 @final

@@ -2,7 +2,8 @@
 
 from typing import Final, final
 
-from sluicegate.core.decision import Admit
+from sluicegate.adapters.render import wire
+from sluicegate.core.decision import Admit, Refuse
 from sluicegate.core.request import Request
 from sluicegate.core.topics import InvalidTopic, canonical
 from sluicegate.server.cors import Cors
@@ -14,15 +15,18 @@ from sluicegate.server.publish import PublishExchange, not_allowed
 from sluicegate.server.respond import empty, problem
 from sluicegate.server.shared import Clock
 
+_TROUBLE: Final = frozenset({500, 503})
+
 
 @final
 class Streaming:
     """What an event route does: GET is a stream, POST publishes."""
 
-    def __init__(self, hub: Hub, cors: Cors, clock: Clock) -> None:
+    def __init__(self, hub: Hub, cors: Cors, clock: Clock, *, retries: bool = False) -> None:
         self._hub: Final = hub
         self._cors: Final = cors
         self._clock: Final = clock
+        self._retries: Final = retries
 
     def admit(self, connection: Connection, head: Head, request: Request, decision: Admit | None) -> None:
         """Serve one request."""
@@ -40,7 +44,8 @@ class Streaming:
                 answer = problem(400, "body", "A stream is asked for without a body", request_id=request.id)
                 connection.respond(answer, more=cors, close=True)
                 return
-            self._hub.open(Asked(connection, head, request, topic, cors, self._clock.date), decision)
+            retries = self._retries and is_event_source(head)
+            self._hub.open(Asked(connection, head, request, topic, cors, self._clock.date, retries), decision)
         elif head.method == "POST":
             PublishExchange(connection, head, self._hub.broker, topic, request_id=request.id, cors=cors).start(
                 self._hub.pace.largest
@@ -50,9 +55,21 @@ class Streaming:
         else:
             connection.respond(not_allowed("GET, HEAD, POST, OPTIONS", request.id), more=cors)
 
+    def comes_back(self, connection: Connection, head: Head, request: Request, refuse: Refuse) -> bool:
+        """Have an `EventSource` come back that is refused for trouble of ours; tell whether that was done."""
+        if not (self._retries and is_event_source(head) and wire(refuse.reason).status in _TROUBLE):
+            return False
+        connection.respond(self._hub.later(request.id), more=self._cors.lines(head), close=True)
+        return True
+
     def preflight(self, connection: Connection, head: Head, request: Request) -> None:
         """Say what pages may do."""
         connection.respond(empty(204, request_id=request.id), more=self._cors.preflight(head))
+
+
+def is_event_source(head: Head) -> bool:
+    """Tell whether this asks as a page's `EventSource` does, which never asks again after an error (HTML, 9.2.3)."""
+    return head.method == "GET" and b"text/event-stream" in head.block.by_name.get(b"accept", b"").lower()
 
 
 @final

@@ -69,6 +69,19 @@ def served(settings: Settings) -> Findings:
         )
 
 
+def tickets(settings: Settings) -> Findings:
+    """One path has one meaning."""
+    given_out = settings.events.tickets if any(_routes(settings)) else ""
+    for index, route in enumerate(settings.route):
+        if given_out and route.path == given_out:
+            yield Finding(
+                ("route", index, "path"),
+                "is the path on which tickets for event streams are given out",
+                'name another one in [events] tickets, or write tickets = "" for none',
+                (("events", "tickets"),),
+            )
+
+
 def pace(settings: Settings) -> Findings:
     """A stream that is kept alive too seldom ends as idle; one that reads on from no history has nothing to read."""
     if not any(_routes(settings)):

@@ -16,6 +16,7 @@ from sluicegate.settings.kinds import (
     Boolean,
     FilePath,
     Kind,
+    Secret,
     Several,
     as_line,
     as_text,
@@ -233,6 +234,15 @@ class Events(BaseModel):
     )
     history: Annotated[int, whole(0, 10_000_000)] = key(1000, "Events kept of each topic for `Last-Event-ID`.")
     history_ttl_sec: Annotated[int, whole(1)] = key(3600, "Seconds that events are kept.")
+    tickets: Annotated[str, text("path", '"/tickets"', check=_check_exact_path, empty=True)] = key(
+        "/tickets", "Path that gives a page a ticket for its `EventSource`, which can send no token; empty for none."
+    )
+    ticket_secret: Secret = key(
+        "", "Secret, the same on every node, that proves what Redis keeps under tickets; empty takes `sign_key`."
+    )
+    retry_on_trouble: Boolean = off(
+        "Tell an `EventSource` to come back while the store or webhook is away, where an error would end it for good."
+    )
     retry_ms: Annotated[int, whole(1)] = key(3000, "Milliseconds that clients are told to wait before they reconnect.")
     reconnect_window_sec: Annotated[int, whole(0, 3600)] = key(
         10, "Seconds over which clients come back that are sent away together."

@@ -33,6 +33,7 @@ RULES: Final[tuple[Callable[[Settings], Findings], ...]] = (
     event_rules.readers,
     event_rules.patterns,
     event_rules.served,
+    event_rules.tickets,
     event_rules.pace,
     not_yet,
 )
