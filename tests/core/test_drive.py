@@ -169,7 +169,12 @@ async def test_only_what_must_be_awaited_makes_a_coroutine() -> None:
 
 def promised(question: int) -> asyncio.Future[int]:
     future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_soon(lambda: future.done() or future.set_result(question * 2))
+
+    def give() -> None:
+        if not future.done():
+            future.set_result(question * 2)
+
+    asyncio.get_running_loop().call_soon(give)
     return future
 
 
