@@ -1,4 +1,6 @@
-"""The gateway beside nginx: a decision, and a proxied request with one. CPU per request, interleaved, one core.
+"""The gateway beside nginx: a decision, a proxied request with one, and a question of nginx about one.
+
+CPU per request, interleaved, one core.
 
 Run `python -m bench gateway`; `-- --quick` takes three rounds of a second instead of seven of two.
 """
@@ -6,14 +8,15 @@ Run `python -m bench gateway`; `-- --quick` takes three rounds of a second inste
 import argparse
 import os
 import shutil
-from contextlib import ExitStack
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
 from bench.load import compare, load, pinned, scratch
 from tests.cli.sluicegate import Config, configure
-from tests.servers.nginx import nginx
+from tests.servers.nginx import Nginx, nginx
 from tests.servers.ports import reserved_port
 from tests.servers.process import Process, answers, program, running
 from tests.servers.redis import redis_server
@@ -25,6 +28,7 @@ keepalive_requests 1000000000;
 upstream behind { server 127.0.0.1:BEHIND; keepalive 128; keepalive_requests 1000000000; }
 server {
     listen $LISTEN;
+    location = /auth { return 204; }
     location = /decision { return 200 "Hello alice! Your tier: PREMIUM"; }
     location / { proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection ""; }
 }
@@ -36,6 +40,37 @@ respond = "Hello {http.auth.user.id}! Your tier: {http.auth.user.tier}"
 [[route]]
 path = "/*"
 upstream = "http://127.0.0.1:BEHIND"
+"""
+_FORWARD_AUTH = """
+[forward_auth]
+proxy = "nginx"
+"""
+# asks about each request before it passes it on
+_ASKING = """
+access_log off;
+keepalive_requests 1000000000;
+upstream behind { server 127.0.0.1:BEHIND; keepalive 128; keepalive_requests 1000000000; }
+upstream gate { server 127.0.0.1:GATE; keepalive 128; keepalive_requests 1000000000; }
+proxy_http_version 1.1;
+server {
+    listen $LISTEN;
+    location = /_gate {
+        internal;
+        proxy_pass http://gate/auth;
+        proxy_pass_request_body off;
+        proxy_set_header Connection "";
+        proxy_set_header Content-Length "";
+        proxy_set_header X-Original-Method $request_method;
+        proxy_set_header X-Original-URI $request_uri;
+    }
+    location / {
+        auth_request /_gate;
+        auth_request_set $gate_id $upstream_http_x_auth_user_id;
+        proxy_set_header Connection "";
+        proxy_set_header X-Auth-User-Id $gate_id;
+        proxy_pass http://behind;
+    }
+}
 """
 _BEHIND = 'server { listen $LISTEN; location / { return 200 "a small answer of the upstream"; } }'
 
@@ -53,9 +88,8 @@ def run(*, quick: bool) -> None:
         for name, tokens in (("embedded", ""), ("redis", f'redis_addr = "{redis.url}"\ntimeout = "5s"')):
             (directory / name).mkdir()
             port = stack.enter_context(reserved_port())
-            config = configure(
-                directory / name, _ROUTES.replace("BEHIND", str(behind)), tokens=f'meta_claims = ["tier"]\n{tokens}'
-            )
+            routes = _ROUTES.replace("BEHIND", str(behind)) + _FORWARD_AUTH
+            config = configure(directory / name, routes, tokens=f'meta_claims = ["tier"]\n{tokens}')
             same_key(config, directory)
             text = config.path.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}", 1)
             config.path.write_text(text)
@@ -65,22 +99,46 @@ def run(*, quick: bool) -> None:
         bearer = {"Authorization": f"Bearer {token}"}
         for port, _ in gates.values():
             for path in ("/decision", "/orders"):
-                found = exchange(("127.0.0.1", port), request(path, *bearer.items()))
-                if found.status != HTTPStatus.OK:
-                    raise RuntimeError(f"{path} is answered with {found.status} before any load")
-        taskset(peer.process)
-        for path, title in (("/decision", "decision"), ("/orders", "proxy")):
-            named = {"nginx": (peer.port, peer.process), **gates}
-            loads = {
-                name: partial(load, f"http://127.0.0.1:{port}{path}", process, headers=bearer, seconds=seconds)
-                for name, (port, process) in named.items()
-            }
-            costs = compare(loads, rounds=rounds)
-            base = costs["nginx"][0]
-            for name, (cpu, requests) in costs.items():
-                rate = requests / seconds
-                print(f"{title:10} {name:10} {cpu:7.2f} us CPU a request {rate:9.0f}/s   nginx / it: {base / cpu:5.2f}")
+                require(port, path, HTTPStatus.OK, bearer)
+        asking = {name: stack.enter_context(doorman(behind, port)) for name, (port, _) in gates.items()}
+        # what it costs at least: a gate that checks nothing and says yes
+        asking["nginx too"] = stack.enter_context(doorman(behind, peer.port))
+        for name, door in asking.items():
+            require(door.port, "/orders", HTTPStatus.UNAUTHORIZED if name in gates else HTTPStatus.OK, {})
+        for server in (peer, *asking.values()):
+            taskset(server.process)
+        gates["nginx too"] = peer.port, peer.process
+        once = partial(load, headers=bearer, seconds=seconds)
+        for path, title in (("/decision", "decision"), ("/orders", "proxy"), ("/orders", "auth_request")):
+            loads = {"nginx": partial(once, f"http://127.0.0.1:{peer.port}{path}", peer.process)}
+            for name, (port, process) in gates.items():
+                if title == "auth_request":
+                    door = asking[name]
+                    loads[name] = partial(once, f"http://127.0.0.1:{door.port}{path}", door.process, behind=[process])
+                elif process is not peer.process:
+                    loads[name] = partial(once, f"http://127.0.0.1:{port}{path}", process)
+            show(title, compare(loads, rounds=rounds), seconds=seconds)
     shutil.rmtree(directory)
+
+
+def require(port: int, path: str, status: HTTPStatus, headers: Mapping[str, str]) -> None:
+    """Raise `RuntimeError` where a server does not answer so: it would be something else that is measured."""
+    found = exchange(("127.0.0.1", port), request(path, *headers.items()))
+    if found.status != status:
+        raise RuntimeError(f"{path} is answered with {found.status} before any load, not with {status:d}")
+
+
+def show(title: str, costs: Mapping[str, tuple[float, float]], *, seconds: float) -> None:
+    """Print what was measured."""
+    base = costs["nginx"][0]
+    for name, (cpu, requests) in costs.items():
+        rate = requests / seconds
+        print(f"{title:12} {name:10} {cpu:7.2f} us CPU a request {rate:9.0f}/s   nginx / it: {base / cpu:5.2f}")
+
+
+def doorman(behind: int, gate: int) -> AbstractContextManager[Nginx]:
+    """Run an nginx that asks a gate about each request."""
+    return nginx(_ASKING.replace("BEHIND", str(behind)).replace("GATE", str(gate)))
 
 
 def same_key(config: Config, directory: Path) -> None:

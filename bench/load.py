@@ -49,13 +49,25 @@ def pinned(command: Sequence[str]) -> list[str]:
     return ["taskset", "-c", SERVER_CORE, *command]
 
 
-def load(url: str, process: Process, *, headers: Mapping[str, str], seconds: float, connections: int = 64) -> Cost:
-    """Load a URL for so many seconds, and say what each request cost the process and all that it started."""
+def load(
+    url: str,
+    process: Process,
+    *,
+    headers: Mapping[str, str],
+    seconds: float,
+    connections: int = 64,
+    behind: Sequence[Process] = (),
+) -> Cost:
+    """Load a URL for so many seconds, and say what each request cost the process and all that it started.
+
+    What it cost those `behind` it is counted too.
+    """
     named = [part for name, value in {**HEADERS, **headers}.items() for part in ("-H", f"{name}: {value}")]
     wrk = [program("wrk"), "-t1", f"-c{connections}", f"-d{seconds:g}s", *named, url]
-    before = cpu_seconds(process.pid)
+    groups = [server.pid for server in (process, *behind)]
+    before = sum(map(cpu_seconds, groups))
     done = subprocess.run(["taskset", "-c", LOAD_CORE, *wrk], capture_output=True, text=True, check=True)
-    spent = cpu_seconds(process.pid) - before
+    spent = sum(map(cpu_seconds, groups)) - before
     found = _REQUESTS.search(done.stdout)
     requests = int(found[1]) if found else 0
     failed = _ERRORS.search(done.stdout)
