@@ -122,7 +122,8 @@ def start(
     try:
         return _driven(flow, answer, next(flow), at_once=at_once)
     except StopIteration as done:
-        return cast("T", done.value)
+        outcome: T = done.value  # `cast` would be a call, on the way of every decision
+        return outcome
 
 
 def begin(flow: Generator[Q, A, T], answer: Callable[[Q], A | Awaitable[A]]) -> T | Coroutine[Any, Any, T]:

@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, TypeVar, assert_never
+from typing import Any, Final, Never, TypeVar, assert_never
 
 from sluicegate.core.decide import decide, decide_again
 from sluicegate.core.decision import Admit, Decision
@@ -64,7 +64,7 @@ class Engine:
             raise ValueError(msg)
         self.policy: Final = policy
         self._verifier: Final = verifier
-        self._state: Final = state
+        self._find: Final = _no_store if state is None else state.find
         self._observer: Final = observer
         self._clock: Final = clock
         self._fetcher: Final = fetcher
@@ -122,8 +122,7 @@ class Engine:
         Raises `StateUnavailable` and `FetchFailed`, and `RuntimeError` for a question whose port this engine lacks.
         """
         if isinstance(question, FindRevocation):  # first: the only question of a warm decision
-            state = self._state
-            return _has(state, "store").find(question.keys) if state is None else state.find(question.keys)
+            return self._find(question.keys)
         return self._far(question)
 
     def _far(self, question: Redeem | Call | Wait | Now | Tell | Once[Any] | Later) -> Answer | Awaitable[Answer]:
@@ -155,6 +154,10 @@ class Engine:
     def _observe(self, request: Request, now: float, decision: Decision) -> None:
         if self._observer is not None:
             self._observer.decided(Record(request=request, decision=decision, at=now, took=self._clock() - now))
+
+
+def _no_store(_keys: tuple[str, ...]) -> Never:
+    raise RuntimeError("a flow asked this engine, which was given no store")
 
 
 def _has(port: T | None, name: str) -> T:
