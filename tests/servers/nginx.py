@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,13 @@ from tests.servers.process import Process, answers, program, running
 
 # Everything nginx would write lies in its own directory, and it stays in the foreground, where we can end it.
 _AROUND: Final = """
+{modules}
 daemon off;
 {user}
 worker_processes 1;
 pid {directory}/nginx.pid;
 error_log stderr {log_level};
-events {{ worker_connections 512; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off;
     client_body_temp_path {directory}/body;
@@ -84,7 +85,9 @@ def streaming(stream: str) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def nginx(http: str, *, log_level: str = "warn") -> Iterator[Nginx]:
+def nginx(
+    http: str, *, log_level: str = "warn", modules: Sequence[Path] = (), connections: int = 512
+) -> Iterator[Nginx]:
     """Run nginx with these directives in its `http` block until the block ends.
 
     `$LISTEN` in the text becomes `127.0.0.1:<port>`:
@@ -98,6 +101,8 @@ def nginx(http: str, *, log_level: str = "warn") -> Iterator[Nginx]:
                 directory=directory,
                 http=http.replace("$LISTEN", f"{LOOPBACK}:{port}"),
                 log_level=log_level,
+                modules="\n".join(f"load_module {module};" for module in modules),
+                connections=connections,
                 # As root the worker would become another user, who may not write to our directory.
                 user="user root;" if os.geteuid() == 0 else "",
             )

@@ -219,9 +219,12 @@ class Live:
 
     def _revoked(self, all_opened: Iterable[Opened], hits: Hits) -> Iterator[tuple[Opened, Revocation]]:
         """Find those that a hit covers: a cut-off spares tokens that were issued after it."""
+        known: dict[float | None, tuple[str, Revocation] | None] = {}
         for opened in all_opened:
-            found = strongest(hits, opened.identifiers.issued_at, self._policy.layout)
-            if found is not None:
+            issued_at = opened.identifiers.issued_at
+            if issued_at not in known:
+                known[issued_at] = strongest(hits, issued_at, self._policy.layout)
+            if (found := known[issued_at]) is not None:
                 yield opened, found[1]
 
     async def _hits(self, keys: list[str]) -> Hits | None:

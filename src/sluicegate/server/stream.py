@@ -100,9 +100,10 @@ class EventStream:
 
     def end(self, refuse: Refuse) -> None:
         """End with its token: with a last event where the client reads, and at once where it does not."""
-        self._home.forget(self)
         self.refused = refuse
-        if self.subscription is not None:
+        if self.subscription is None:
+            self._home.forget(self)
+        else:
             self._part(parting(refuse))
 
     # as what a topic writes to
@@ -171,9 +172,9 @@ class EventStream:
             # what is said last would wait behind all that is not read, and the connection with it
             self._client.abort()
             return
-        self.write(chunk(last + self._home.farewell()))
-        if self.wrapped:
-            self._client.transport.write(_LAST_CHUNK)
+        last += self._home.farewell()
+        # in one piece: each is a system call, and thousands may end together
+        self._client.transport.write(chunk(last) + _LAST_CHUNK if self.wrapped else last)
         self._client.finish(close=True)
 
     def _leave(self) -> None:
