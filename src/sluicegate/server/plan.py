@@ -1,12 +1,14 @@
 """What a request comes to: where its route leads, and what was last said of the same words."""
 
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
-from sluicegate.core.decision import Admit
 from sluicegate.core.policy import Policy
 from sluicegate.core.request import Request, is_preflight
 from sluicegate.server.actions import Action
 from sluicegate.server.routes import ForwardAuth
+
+if TYPE_CHECKING:
+    from sluicegate.core.decision import Admit
 
 
 @final

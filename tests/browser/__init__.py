@@ -1,0 +1,1 @@
+"""Real browsers and real clients of event streams."""
