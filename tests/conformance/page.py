@@ -1,0 +1,74 @@
+"""docs/conformance.md, drawn from the tests that declare what they hold the gate to."""
+
+from typing import Final
+
+from tests.conformance import test_bodies, test_connections, test_messages, test_semantics
+from tests.conformance.requirement import DECLARED, Requirement
+
+DECLARING: Final = (test_messages, test_bodies, test_connections, test_semantics)
+
+_INTRODUCTION: Final = """\
+# Conformance
+
+What RFC 9110 (semantics) and RFC 9112 (HTTP/1.1) demand with MUST and MUST NOT of servers, gateways, recipients and
+senders, in other words than theirs, and what Sluicegate does; a few SHOULDs that others test for are marked. Each row
+is declared by the test that holds the gate to it, and this page is drawn from them (`make docs`). `tests/corpus` goes
+further into framing: 8,500 requests and 770 responses as data.
+
+Where an RFC lets a recipient choose between refusing and repairing, Sluicegate refuses: who repairs has understood
+something that the next one may understand in another way.
+
+"""
+
+NOT_OURS: Final = (
+    ("9110 4.2, 4.3", "URIs are made by clients and authorities; certificates of upstreams are checked as TLS has it"),
+    ("9110 5.6.7", "old forms of dates: no date of a message is read, all pass on as they came"),
+    ("9110 6.5", "trailers that are merged or kept: none is, they are dropped"),
+    ("9110 7.3, 7.5", "how a client finds a server and matches responses"),
+    ("9110 7.7", "transforming proxies: content is not transformed"),
+    ("9110 8.2 to 8.8", "representations, validators, ranges of languages: the upstream's, and passed on as they came"),
+    ("9110 9.2.1, 9.3.1, 9.3.3 to 9.3.5", "what a method does to a resource: the upstream's"),
+    ("9110 9.3.6", "CONNECT and tunnels by it: answered with 501"),
+    ("9110 9.3.8", "answering TRACE: answered with 405"),
+    ("9110 10.1.2 to 10.1.6, 10.2", "context that clients and origins write: passed on as it came"),
+    (
+        "9110 11.3 to 11.5, 11.7",
+        "clients' choice of a scheme, and authentication by proxies: `Proxy-*` fields end here",
+    ),
+    ("9110 12, 13, 14", "negotiation, conditions, ranges: the upstream's, and passed on as they came"),
+    ("9110 15.3 to 15.4", "what clients do with a response"),
+    ("9111", "caches: nothing is stored, and answers of the gate's own say `no-store` where they depend on a token"),
+    ("9112 3.2.3, 6.3 (2)", "CONNECT, and its responses"),
+    ("9112 7.2 to 7.4", "compressing transfer codings: none is offered (no `TE` is sent), each one is refused"),
+    ("9112 9.3.1, 9.4, 9.5 for user agents", "what clients do about connections that break"),
+    ("9112 10", "message/http and application/http are media types, not messages"),
+)
+"""What applies to somebody else, and why not to this gate."""
+
+
+def requirements() -> list[Requirement]:
+    """Return all rows, in the order of the RFCs."""
+    return sorted(DECLARED, key=_place)
+
+
+def _place(row: Requirement) -> tuple[str, tuple[int, ...], str]:
+    rfc, section = row.section.split(" ")
+    return rfc, tuple(int(number) for number in section.split(".")), row.test
+
+
+def page() -> str:
+    """Return the page's text."""
+    rows = [
+        f"| {row.section} | {row.who} | {row.asks.replace('|', chr(92) + '|')} | {row.does} | `{row.test}` |\n"
+        for row in requirements()
+    ]
+    others = [f"| {section} | {why} |\n" for section, why in NOT_OURS]
+    return "".join(
+        (
+            _INTRODUCTION,
+            "## What applies\n\n| RFC, section | who | what is asked | what it does | test |\n|---|---|---|---|---|\n",
+            *rows,
+            "\n## What does not\n\n| RFC, section | why |\n|---|---|\n",
+            *others,
+        )
+    )
