@@ -28,8 +28,9 @@ class Census:
         station: Station,
         gateway: Gateway,
         hub: Hub | None,
-        certificate: Certificate | None,
         *,
+        certificate: Certificate | None,
+        access_log: compose.AccessLog | None,
         started_at: float,
     ) -> None:
         self._assembly: Final = assembly
@@ -37,6 +38,7 @@ class Census:
         self._gateway: Final = gateway
         self._hub: Final = hub
         self._certificate: Final = certificate
+        self._access_log: Final = access_log
         settings = assembly.settings
         self._fixed: Final = {
             "version": version("sluicegate"),
@@ -62,6 +64,8 @@ class Census:
             told["webhook"] = {"breaker": breaker}
         if self._certificate is not None:
             told["tls"] = self._certificate.report()
+        if self._access_log is not None:
+            told["access_log"] = self._access_log.report()
         if self._hub is not None:
             told["events"] = self._hub.report()
         if upstreams:
@@ -91,6 +95,10 @@ class Census:
         keys = [published.report(time.time()) for published in self._assembly.published]
         if "tls" in own:
             report["tls"] = own["tls"]
+        if "access_log" in own:
+            logs = [one["access_log"] for one in told if "access_log" in one]
+            faults = [one["fault"] for one in logs if one["fault"] is not None]
+            report["access_log"] = {"dropped": sum(one["dropped"] for one in logs), "fault": next(iter(faults), None)}
         if "upstreams" in own:
             report["upstreams"] = own["upstreams"]
         if keys:

@@ -4,6 +4,7 @@ Backends are imported when they are asked for: the base install has neither redi
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from msgspec import structs
 
 from sluicegate import settings as configuration
-from sluicegate.backends import observe
+from sluicegate.backends import access_log, observe
 from sluicegate.backends.observe_events import LogInstrument
 from sluicegate.core.claims import Identifiers, Verified
 from sluicegate.core.keyring import KeyReport, PublishedKeys
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 LogForm = observe.LogForm
 log = observe.event
+
+AccessLog = access_log.AccessLog
 
 Clock = Callable[[], float]
 
@@ -256,3 +259,23 @@ def log_to(
     """
     observe.configure(settings.log_level, form=form, stream=stream, source=source)
     return observe.LogObserver(log_blocked=settings.stateful_jwt.log_blocked)
+
+
+def access_log_of(settings: Settings, source: Mapping[str, Any]) -> AccessLog | None:
+    """Open the access log; None where there is to be none. Raises `SettingsError` for a file that cannot be written to.
+
+    `source` is what every line ends with: who of several processes says it.
+    """
+    place = settings.http.access_log
+    if place is None:
+        return None
+
+    def note(why: str) -> None:
+        log(logging.WARNING, "lines of the access log are lost", why=why)
+
+    try:
+        return AccessLog(place, source={"proxy_id": settings.proxy_id, **source}, note=note)
+    except OSError as error:
+        problem = f"cannot be written to ({error.strerror or type(error).__name__})"
+        remedy = "name a file in a directory that this user may write to"
+        raise SettingsError((settings.fault("http.access_log", problem, remedy),)) from error

@@ -5,7 +5,7 @@ port raises the errors of `sluicegate.errors` and no library's.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -172,6 +172,30 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
     at: float
     took: float
+
+
+class Visit(msgspec.Struct, kw_only=True):
+    """One request and its answer, written as they go on, and told once, when the answer has ended. It holds no token.
+
+    `at` is in seconds since the epoch; `took`, and `upstream_took` until its answer began, are in seconds; `sent` is in
+    bytes, heads included. `method` and `path` are empty for what was no request. `whole`: all of the answer was sent.
+    """
+
+    at: float
+    id: str
+    client: str
+    method: str
+    path: str
+    status: int | None = None
+    sent: int = 0
+    took: float = 0.0
+    user: str | None = None
+    decision: Literal["admitted", "anonymous"] | None = None
+    reason: str = ""
+    route: str | None = None
+    upstream: str | None = None
+    upstream_took: float | None = None
+    whole: bool = False
 
 
 class Observer(Protocol):

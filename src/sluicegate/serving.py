@@ -62,7 +62,21 @@ def work(
     instrument = compose.events_to_log()
     assembly = compose.assemble(settings, asynchronous=True, observer=observer, instrument=instrument)
     try:
-        return uvloop.run(_serve(assembly, station, instrument, counts, started_at))
+        access_log = compose.access_log_of(settings, source)
+        try:
+            return uvloop.run(
+                _serve(
+                    assembly,
+                    station,
+                    instrument=instrument,
+                    counts=counts,
+                    started_at=started_at,
+                    access_log=access_log,
+                )
+            )
+        finally:
+            if access_log is not None:
+                access_log.close()
     finally:
         assembly.close()
 
@@ -91,7 +105,13 @@ def routes_of(settings: Settings, policy: Policy) -> tuple[Route, ...]:
 
 
 async def _serve(
-    assembly: compose.Assembly, station: Station, instrument: Instrument, counts: mmap | None, started_at: float
+    assembly: compose.Assembly,
+    station: Station,
+    *,
+    instrument: Instrument,
+    counts: mmap | None,
+    started_at: float,
+    access_log: compose.AccessLog | None,
 ) -> bool:
     settings, engine = assembly.settings, assembly.engine
     fetching = asyncio.ensure_future(assembly.keep_keys())
@@ -99,8 +119,12 @@ async def _serve(
     hub = _hub(assembly, live)
     certificate = certificate_of(settings, compose.log)
     guard = Guard(live, engine.answer, engine.policy, spread=settings.events.reconnect_window_sec)
-    gateway = _gateway(assembly, hub, guard, instrument=instrument, counts=counts, certificate=certificate)
-    census = Census(assembly, station, gateway, hub, certificate, started_at=started_at)
+    gateway = _gateway(
+        assembly, hub, guard, instrument=instrument, counts=counts, certificate=certificate, access_log=access_log
+    )
+    census = Census(
+        assembly, station, gateway, hub, certificate=certificate, access_log=access_log, started_at=started_at
+    )
     health = Health(census.report, token=settings.admin.token.get_secret_value())
     station.attend(census.tell)
     try:
@@ -176,12 +200,14 @@ def _gateway(
     instrument: Instrument,
     counts: mmap | None,
     certificate: Certificate | None,
+    access_log: compose.AccessLog | None,
 ) -> Gateway:
     settings = assembly.settings
     http = settings.http
     return Gateway(
         certificate=certificate,
         announces=_announcers(settings),
+        tell=None if access_log is None else access_log.ended,
         engine=assembly.engine,
         hub=hub,
         guard=guard,

@@ -130,13 +130,16 @@ class Scene:
 
 
 @contextmanager
-def scene(directory: Path, *, redis: Redis | None = None, tokens: str = "", text: str = "") -> Iterator[Scene]:
-    """Start a gateway with further lines of `[stateful_jwt]` and further sections, until the block ends."""
+def scene(
+    directory: Path, *, redis: Redis | None = None, tokens: str = "", text: str = "", http: str = ""
+) -> Iterator[Scene]:
+    """Start a gateway with further lines of two sections, and further sections, until the block ends."""
     address = "" if redis is None else f'redis_addr = "{redis.address}"\n'
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
         upstream = Recorder(listening)
         lines = f'meta_claims = ["tier"]\nlog_blocked = true\n{address}{tokens}'
         config = configure(directory, _ROUTES.format(port=upstream.port) + text, tokens=lines)
+        config.path.write_text(config.path.read_text().replace("[http]\n", f"[http]\n{http}\n"))
         secret = base64.b64decode(tomllib.loads(config.path.read_text())["stateful_jwt"]["sign_key"])
         with serving(config) as gateway, Gate.from_toml(config.path) as operator:
             yield Scene(gateway, config, upstream, secret, redis, operator)

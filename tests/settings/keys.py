@@ -57,6 +57,7 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("http", "rate_limit_per_ip", 0, "100", 100, "true", "is a boolean where an integer belongs"),
     ("http", "rate_limit_window_sec", 60, "1", 1, "0", _RANGE),
     ("http", "cors_allowed_origins", (), '"*"', ("*",), '["https://a.example/x"]', "more than an origin"),
+    ("http", "access_log", None, '"stdout"', "stdout", "1", _TEXT),
     (
         "http",
         "proxy_protocol",

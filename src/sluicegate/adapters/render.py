@@ -64,6 +64,8 @@ class Response(msgspec.Struct, frozen=True):
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    reason: str = ""
+    """Why something is refused, as the body says: one stable word."""
 
 
 def wire(reason: Reason) -> Wire:
@@ -93,7 +95,7 @@ def refusal(refuse: Refuse, *, request_id: str, retry_after: int | None = None) 
         headers.append(("X-Error-Type", row.error))
     if row.retry:
         headers.append(("Retry-After", str(retry_after or random.randint(1, 5))))  # noqa: S311 - jitter, no secret
-    return Response(row.status, tuple(headers), body)
+    return Response(row.status, tuple(headers), body, refuse.reason.value)
 
 
 def _challenge(row: Wire, refuse: Refuse) -> str:

@@ -32,7 +32,7 @@ _TROUBLE = frozenset(
     }
 )
 # In a path nobody looks for one, but clients put them there: a link to confirm, a query that begins with %3F.
-_TOKEN: Final = re.compile(r"ey[0-9A-Za-z_-]{8,}(?:(?:\.|%2[eE])[0-9A-Za-z_-]*)+")
+TOKEN: Final = re.compile(r"ey[0-9A-Za-z_-]{8,}(?:(?:\.|%2[eE])[0-9A-Za-z_-]*)+")
 _TROUBLE_EVERY = 1.0
 """Seconds between two lines on the same trouble: a store that is away must not fill the disk too."""
 
@@ -80,7 +80,7 @@ def _fields(record: Record) -> dict[str, Any]:
         "id": request.id,
         "client": request.client,
         "method": request.method,
-        "path": _TOKEN.sub("<token>", request.path),
+        "path": TOKEN.sub("<token>", request.path),
         "source": str(decision.source) if decision.source else None,
     }
     match decision:

@@ -19,6 +19,7 @@ from sluicegate.server.hub import Hub
 from sluicegate.server.limits import Limits, Rate
 from sluicegate.server.listener import Address, Listener
 from sluicegate.server.malformed import Malformed
+from sluicegate.server.meter import Told
 from sluicegate.server.plan import Place, Plan
 from sluicegate.server.protocol import Connection
 from sluicegate.server.respond import empty, problem
@@ -55,8 +56,8 @@ class Gateway:
     `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed; `rate` bounds what one address may
     ask; `cors_allowed_origins` are the pages that may read answers; `hub` serves event routes; `guard` ends
     what an upstream streams when its token ends; `instrument` is told what upstreams fail at; with a `certificate`
-    clients speak TLS; `announces` tells whether a peer sends a PROXY protocol header ahead. All of it lives on one
-    event loop.
+    clients speak TLS; `announces` tells whether a peer sends a PROXY protocol header ahead; `tell` is told of each
+    request when its answer has ended. All of it lives on one event loop.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Gateway:
         instrument: Instrument | None = None,
         certificate: Certificate | None = None,
         announces: Callable[[str], bool] | None = None,
+        tell: Told | None = None,
     ) -> None:
         self._start: Final = engine.start
         self._sources: Final = engine.policy.sources
@@ -85,7 +87,12 @@ class Gateway:
         self._guard: Final = guard
         self._instrument: Final = instrument
         self._listener: Final = Listener(
-            self._answer, limits or Limits(), trusted=trusted, certificate=certificate, announces=announces
+            self._answer,
+            limits or Limits(),
+            trusted=trusted,
+            certificate=certificate,
+            announces=announces,
+            tell=tell,
         )
         self._tunnels: Final = Tunnels()
         self._pools: Final[dict[Upstream, Pool]] = {}
@@ -98,6 +105,8 @@ class Gateway:
             fold(name.encode()) for route in routes if isinstance(route.action, Proxy) for name in route.action.telling
         )
         self._places: Final = [self._compiled(route) for route in routes]
+        for place, route in zip(self._places, routes, strict=True):
+            place.path = route.path
         self._listener.on_sweep(self._sweep)
 
     @property
@@ -186,11 +195,13 @@ class Gateway:
         if self._rate is not None:
             self._rate.sweep(now)
 
-    def _answer(self, connection: Connection, head: Head) -> None:
+    def _answer(self, connection: Connection, head: Head) -> None:  # noqa: C901 - each call more is felt here
         """Serve one request: at once where everything is at hand."""
         request_id = new_id()
         peer = connection.peer
         client = client_address(peer.address, head.block.fields, self._trusted) if peer.trusted else peer.client
+        if connection.meter is not None:
+            connection.meter.begin(request_id, client, head.method, head.target.path)
         if self._rate is not None and self._is_too_often(connection, head, client, request_id):
             return
         plan = head.plan
@@ -209,6 +220,8 @@ class Gateway:
             topic=words.topic,
         )
         action = plan.place.action
+        if connection.meter is not None:
+            connection.meter.routed(plan.place.path)
         if plan.is_preflight:
             action.preflight(connection, head, request)
         elif plan.policy is None:
@@ -217,6 +230,8 @@ class Gateway:
             outcome = self._start(request, plan.policy, admitted=plan.admitted)
             if isinstance(outcome, Admit):
                 plan.admitted = outcome
+                if connection.meter is not None:
+                    connection.meter.admitted(outcome)
                 action.admit(connection, head, request, outcome)
             elif isinstance(outcome, Refuse):
                 self._refuse(connection, head, request, outcome, action)
@@ -270,6 +285,8 @@ class Gateway:
         """Act on a decision that had to wait."""
         if isinstance(decision, Admit):
             plan.admitted = decision
+            if connection.meter is not None:
+                connection.meter.admitted(decision)
             plan.place.action.admit(connection, head, request, decision)
         else:
             self._refuse(connection, head, request, decision, plan.place.action)

@@ -9,6 +9,7 @@ from typing import Final, final
 from sluicegate.server.arrival import Arrival
 from sluicegate.server.certificate import Certificate
 from sluicegate.server.limits import Limits
+from sluicegate.server.meter import Told
 from sluicegate.server.protocol import Connection
 from sluicegate.server.shared import Answerer, Clock, Shared
 from sluicegate.server.tls import TlsLink
@@ -59,7 +60,7 @@ class Listener:
     """Accepts connections and has their requests answered by `answer`. Lives on one event loop.
 
     With a `certificate`, connections speak TLS, and its files are looked at in the sweep. `announces` tells whether a
-    peer is a proxy that announces its clients (PROXY protocol); None is nobody.
+    peer is a proxy that announces its clients (PROXY protocol); None is nobody. `tell` is told of each request.
     """
 
     def __init__(
@@ -70,8 +71,9 @@ class Listener:
         trusted: Callable[[str], bool],
         certificate: Certificate | None = None,
         announces: Callable[[str], bool] | None = None,
+        tell: Told | None = None,
     ) -> None:
-        self._shared: Final = Shared(answer, limits, trusted)
+        self._shared: Final = Shared(answer, limits, trusted, tell)
         self._certificate: Final = certificate
         self._announces: Final = announces
         self._step: Final = min(_LONGEST_STEP, limits.shortest / 4)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Place:
     """A route, ready to serve."""
 
-    __slots__ = ("action", "asked", "policy", "publish")
+    __slots__ = ("action", "asked", "path", "policy", "publish")
 
     def __init__(
         self, action: Action, policy: Policy | None, asked: ForwardAuth | None, publish: Policy | None = None
@@ -24,6 +24,7 @@ class Place:
         self.policy: Final = policy
         self.asked: Final = asked
         self.publish: Final = publish
+        self.path = ""
 
 
 @final

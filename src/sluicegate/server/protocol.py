@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from sluicegate.adapters.render import Response
 from sluicegate.drive import Underway
@@ -14,6 +14,9 @@ from sluicegate.server.intake import Exchange, Intake
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.respond import connection_line, head_of, problem
 from sluicegate.server.shared import MOST_TURNED_AWAY, Peer, Shared, half_close, reset
+
+if TYPE_CHECKING:
+    from sluicegate.server.meter import Meter
 
 _NEVER: Final = float("inf")
 _REMEMBERED: Final = 5.0  # seconds after a request for which its header block is kept
@@ -36,6 +39,7 @@ class Connection(asyncio.Protocol):
         "_reader",
         "_shared",
         "_stalled",
+        "meter",
         "peer",
         "told",
         "transport",
@@ -46,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._reader: RequestReader | None = None  # only from a request on, and no longer than it is of use
         self._intake: Intake
         self.transport: asyncio.Transport
+        self.meter: Meter | None
         self.peer: Peer
         self.told: Final = told  # by a proxy in front: who the client is; empty: nobody knows
         self._deadline = self._stalled = _NEVER
@@ -62,6 +67,8 @@ class Connection(asyncio.Protocol):
         """Let a client in, or turn it away at the door."""
         shared = self._shared
         self.transport = cast("asyncio.Transport", transport)
+        self.meter = shared.meter(self.transport)
+        self.transport = self.meter or self.transport
         self._intake = Intake(self.transport, shared.limits)
         self.peer = shared.peer(self.transport, self.told)
         crowd = shared.enter(self)
@@ -76,6 +83,8 @@ class Connection(asyncio.Protocol):
         self._ending = True
         self._give_up()
         self._head = self._intake.upload = None
+        if self.meter is not None:
+            self.meter.over(whole=False)
         self._shared.leave(self)
 
     def data_received(self, data: bytes) -> None:
@@ -170,8 +179,8 @@ class Connection(asyncio.Protocol):
         if self._give_up():
             self.abort()
         else:
-            answer = problem(malformed.status, malformed.reason, str(malformed), request_id=new_id())
-            self.answer(head_of(answer), b"" if to_head else answer.body, close=True)
+            answer = problem(malformed.status, malformed.reason, str(malformed), request_id=new_id(), to_head=to_head)
+            self.respond(answer, close=True)
 
     @property
     def intake(self) -> Intake:
@@ -190,7 +199,10 @@ class Connection(asyncio.Protocol):
         """A long answer has begun; `ends`: the connection ends with it, and is only written to from here on."""
         intake, sockets = self._intake, self._shared.sockets
         if not (self._half_closed or intake.stopped or (ends and intake.upload)):
-            self.transport = sockets.take(self.transport, self, is_read=not ends)
+            if self.meter is None:
+                self.transport = sockets.take(self.transport, self, is_read=not ends)
+            else:
+                self.meter.inner = sockets.take(self.meter.inner, self, is_read=not ends)
             self._intake = intake.moved_to(self.transport, is_read=not ends)
         return sockets
 
@@ -205,6 +217,8 @@ class Connection(asyncio.Protocol):
 
     def respond(self, response: Response, *, more: bytes = b"", close: bool = False) -> None:
         """Give an answer of our own to the request in flight; `more` holds further header lines."""
+        if self.meter is not None:
+            self.meter.said(response, self.peer.client)
         self.answer(head_of(response) + more, response.body, close=close)
 
     def answer(self, lines: bytes, body: bytes, *, close: bool = False) -> None:
@@ -230,6 +244,8 @@ class Connection(asyncio.Protocol):
     def finish(self, *, close: bool, linger: bool = False) -> None:
         """The answer to the request in flight is written: go on to the next, or end."""
         self._head = self._exchange = None
+        if self.meter is not None:
+            self.meter.over(whole=True)
         shared, intake = self._shared, self._intake
         self._deadline = shared.clock.now + shared.limits.idle
         if intake.upload is not None:

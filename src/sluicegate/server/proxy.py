@@ -64,9 +64,7 @@ class ProxyExchange:
         self._link: Link | None = None
         self._search: Search | None = None
         self._reply: Reply | None = None
-        self._rechunked = False
-        self._last = False
-        self._answered = False
+        self._rechunked = self._last = self._answered = False
         self._interim = 0
         self._uploaded = False
         self._sending: Sending | None = None
@@ -96,9 +94,10 @@ class ProxyExchange:
         self._send(link)
 
     def _send(self, link: Link) -> None:
-        self._link = link
-        self._reader = link.reader
+        self._link, self._reader = link, link.reader
         link.listening = self
+        if self._client.meter is not None:
+            self._client.meter.asked(self._pool.upstream)
         link.transport.write(self._request)
         self._client.extend(self._pool.limits.response_time)
         self.ready = True

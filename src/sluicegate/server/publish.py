@@ -42,7 +42,7 @@ def not_allowed(allowed: str, request_id: str) -> Response:
     """Return the answer to a method that means nothing here (RFC 9110, 15.5.6)."""
     answer = problem(405, "method", "This method means nothing here", request_id=request_id)
     headers = tuple(field for field in answer.headers if field[0] != "Allow")
-    return Response(answer.status, (*headers, ("Allow", allowed)), answer.body)
+    return Response(answer.status, (*headers, ("Allow", allowed)), answer.body, answer.reason)
 
 
 def said(status: int, fields: dict[str, Any], request_id: str) -> Response:

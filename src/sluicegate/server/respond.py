@@ -35,10 +35,11 @@ _STATUS_LINES: Final = {status: f"HTTP/1.1 {status} {phrase}\r\n" for status, ph
 _ALLOW: Final = ("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 
 
-def problem(status: int, reason: str, message: str, *, request_id: str) -> Response:
+def problem(status: int, reason: str, message: str, *, request_id: str, to_head: bool = False) -> Response:
     """Return an answer about the request itself, in the form that refusals have.
 
-    `error` is the status in words; `reason` one stable word; the message repeats nothing of the request.
+    `error` is the status in words; `reason` one stable word; the message repeats nothing of the request. An answer
+    `to_head` (HEAD) has no body, and the length that it would have.
     """
     error = _PHRASES[status].lower().replace(" ", "_")
     body = msgspec.json.encode({"error": error, "message": message, "code": status, "reason": reason})
@@ -50,7 +51,7 @@ def problem(status: int, reason: str, message: str, *, request_id: str) -> Respo
     ]
     if status == 405:  # noqa: PLR2004 - RFC 9110, 15.5.6: it says what would be allowed
         headers.append(_ALLOW)
-    return Response(status, tuple(headers), body)
+    return Response(status, tuple(headers), b"" if to_head else body, reason)
 
 
 def empty(status: int, *, request_id: str) -> Response:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, final
 from sluicegate.adapters.forwarded import client_address
 from sluicegate.server.bare import BareSockets
 from sluicegate.server.limits import Limits
+from sluicegate.server.meter import Meter, Told
 
 if TYPE_CHECKING:
     from sluicegate.server.head import Head
@@ -77,12 +78,15 @@ class Guest(Protocol):
 class Shared:
     """Shared by the connections of one listener; never between event loops."""
 
-    __slots__ = ("answer", "bare", "clock", "connections", "draining", "gone", "limits", "trusted")
+    __slots__ = ("answer", "bare", "clock", "connections", "draining", "gone", "limits", "tell", "trusted")
 
-    def __init__(self, answer: Answerer, limits: Limits, trusted: Callable[[str], bool]) -> None:
+    def __init__(
+        self, answer: Answerer, limits: Limits, trusted: Callable[[str], bool], tell: Told | None = None
+    ) -> None:
         self.answer: Final = answer
         self.limits: Final = limits
         self.trusted: Final = trusted
+        self.tell: Final = tell
         self.clock: Final = Clock()
         self.connections: Final[dict[Guest, None]] = {}  # a set of so many takes twice the memory
         self.bare: BareSockets | None = None
@@ -96,6 +100,10 @@ class Shared:
         if self.bare is None:
             self.bare = BareSockets(asyncio.get_running_loop())
         return self.bare
+
+    def meter(self, transport: asyncio.Transport) -> Meter | None:
+        """Return what follows the requests of a connection, where somebody wants to know of them."""
+        return None if self.tell is None else Meter(transport, self.tell)
 
     def enter(self, guest: Guest) -> int:
         """Count a connection; return by how many there are too many."""

@@ -240,19 +240,26 @@ def _read_secret(value: object, *, needed: bool) -> SecretStr:
 @final
 @dataclass(frozen=True, slots=True)
 class _PathKind:
-    """A path; relative ones start from the directory of the TOML file. `empty` allows the empty string: no path."""
+    """A path; relative ones start from the directory of the TOML file. `empty` allows the empty string: no path.
+
+    `words` are what is no path.
+    """
 
     example: str
     empty: bool = False
+    words: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_plain_validator_function(self._read)
 
     def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"title": "path", "type": "string"}
+        words = "".join(f'"{word}" or ' for word in self.words)
+        return {"title": f"{words}path", "type": "string"}
 
-    def _read(self, value: object, info: ValidationInfo) -> Path | None:
+    def _read(self, value: object, info: ValidationInfo) -> Path | str | None:
         name = as_line(str(value) if isinstance(value, Path) else value, self.example)
+        if name in self.words:
+            return str(name)
         if name:
             base: Path = (info.context or {}).get("base", Path())
             return base / name
@@ -269,4 +276,8 @@ Secret = Annotated[SecretStr, Kind(lambda value: _read_secret(value, needed=True
 """A secret; empty is none. Empty out of a placeholder is a fault: somebody meant there to be one."""
 OptionalSecret = Annotated[SecretStr, Kind(lambda value: _read_secret(value, needed=False), _SECRET_SCHEMA)]
 FilePath = Annotated[Path | None, _PathKind('"/etc/sluicegate/file.pem"', empty=True)]
+FileOrStandard = Annotated[
+    Path | str | None, _PathKind('"/var/log/sluicegate/access.log"', empty=True, words=("stdout", "stderr"))
+]
+"""A file to write to, or one of the standard streams."""
 Directory = Annotated[Path, _PathKind('"/var/lib/sluicegate"')]

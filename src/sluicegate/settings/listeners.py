@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel
 
 from sluicegate.settings.addresses import Announcers, Bind, BindAddress, Network, Origins, TrustedNetwork
-from sluicegate.settings.kinds import SECTION, FilePath, Secret, Several, key, off, table, whole, words
+from sluicegate.settings.kinds import SECTION, FileOrStandard, FilePath, Secret, Several, key, off, table, whole, words
 from sluicegate.settings.quantities import Size
 
 _MOST_HEAD_BYTES = 2**20  # a head is held in memory until it is complete, once for each connection
@@ -87,6 +87,9 @@ class Http(BaseModel):
     proxy_protocol: Announcers = off(
         "Networks whose connections begin with a PROXY protocol header, version 1 or 2, that names the client; true is "
         "`trusted_proxies`. From there a header must come; from anybody else it is refused.",
+    )
+    access_log: FileOrStandard = key(
+        "", 'Where a line of JSON is written for each request: a file, "stdout" or "stderr"; empty for nowhere.'
     )
     tls: ListenerTls = table(ListenerTls, "The listener's certificate.")
 
