@@ -68,6 +68,8 @@ class Census:
             told["access_log"] = self._access_log.report()
         if self._hub is not None:
             told["events"] = self._hub.report()
+            if trouble := self._hub.broker.trouble:
+                told |= {"status": "degraded", "trouble": trouble}
         if upstreams:
             told["upstreams"] = upstreams
         return told
@@ -92,6 +94,7 @@ class Census:
             report["webhook"] = {"breaker": max(breakers, key=_BREAKERS.index)}
         if "events" in own:
             report["events"] = summed(one["events"] for one in told if "events" in one)
+            report["events"] |= {"trouble": trouble} if (trouble := own.get("trouble")) else {}
         keys = [published.report(time.time()) for published in self._assembly.published]
         if "tls" in own:
             report["tls"] = own["tls"]

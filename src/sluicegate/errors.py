@@ -8,6 +8,7 @@
     │   └── CertificateFault   the listener's certificate, or its key, cannot be used
     ├── InvalidSelector        a value that names no token: empty, too long, control characters
     ├── StateUnavailable       the revocation store did not answer in time, or at all
+    ├── EventsUnavailable      what carries events between nodes did not take one, or cannot say
     ├── FetchFailed            a URL that the gate itself asks, webhook or key set, gave no whole answer
     └── UpstreamError          the service behind the gateway cannot be connected to; the gateway says 502
 
@@ -94,6 +95,19 @@ class StateUnavailable(SluicegateError):  # noqa: N818 - named for the state of 
     def __init__(self, message: str = "", *, stands: bool = False) -> None:
         super().__init__(message)
         self.stands = stands
+
+
+class EventsUnavailable(SluicegateError):  # noqa: N818 - named for the state of what carries events
+    """What carries events between nodes is out of reach.
+
+    `unknown`: an event was handed over and no answer came, so that it may have been published, and may not.
+    """
+
+    code = "events_unavailable"
+
+    def __init__(self, message: str = "", *, unknown: bool = False) -> None:
+        super().__init__(message)
+        self.unknown = unknown
 
 
 FetchKind = Literal["connection", "tls", "timeout", "too_large", "protocol", "refused"]

@@ -162,6 +162,73 @@ class EventLog(Protocol):
         ...
 
 
+class Stretch(msgspec.Struct, frozen=True):
+    """What a log holds of a topic's events after one id and up to another.
+
+    `lost`: up to here something may be missing. `upto`: up to here everything is told that there is.
+    """
+
+    lost: EventId
+    upto: EventId
+    events: tuple[Kept, ...]
+
+
+class Hearer(Protocol):
+    """Hears what is published on the topics that it holds, on whatever node: each event once, in the topic's order."""
+
+    def placed(self, topic: str, last: EventId) -> None:
+        """A topic is held from now on; what comes is after this id."""
+        ...
+
+    def heard(self, topic: str, event: Kept) -> None:
+        """Take the next event of a topic."""
+        ...
+
+    def missed(self, topic: str, lost: EventId) -> None:
+        """Up to this id something may be missing; what comes is after it, and may have lesser ids than came before."""
+        ...
+
+
+class EventRelay(Protocol):
+    """Carries events between nodes, and keeps the last of each topic. All of it on one event loop.
+
+    What is published in a topic, by whatever node, has one order, that of the ids.
+    """
+
+    @property
+    def trouble(self) -> str:
+        """Why it is out of reach at the moment, as a sentence; empty while it is not."""
+        ...
+
+    def start(self, hearer: Hearer) -> None:
+        """Begin. Nothing is held yet."""
+        ...
+
+    def hold(self, topic: str) -> Awaitable[None] | None:
+        """Hear a topic from now on; None where it is heard already, or something that ends when it is first heard."""
+        ...
+
+    def release(self, topic: str) -> None:
+        """Hear a topic no more."""
+        ...
+
+    def settle(self, topic: str) -> Awaitable[None]:
+        """Wait until everything has been heard that was published in a topic before this call."""
+        ...
+
+    def publish(self, topic: str, data: str, event: str) -> Awaitable[tuple[EventId, bool]]:
+        """Hand an event to every node; return its id, and whether it is kept. Raises `EventsUnavailable`."""
+        ...
+
+    def stretch(self, topic: str, after: EventId, upto: EventId) -> Awaitable[Stretch]:
+        """Return the next events after one id and up to another, a page at most. Raises `EventsUnavailable`."""
+        ...
+
+    def close(self) -> None:
+        """End, and let go of connections."""
+        ...
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One decision, as observers get it. It holds no token, whole or part.
 

@@ -35,8 +35,9 @@ from sluicegate.server.tie import Guard
 from sluicegate.settings import Settings
 from sluicegate.settings import routes as configured
 from sluicegate.sse.broker import Broker
+from sluicegate.sse.relayed import Relayed
 from sluicegate.sse.subscription import Terms
-from sluicegate.stores import event_log_of, ticket_key_of
+from sluicegate.stores import event_log_of, relay_of, ticket_key_of
 from sluicegate.summary import summary, warnings
 from sluicegate.upstreams import upstreams_of
 
@@ -116,7 +117,7 @@ async def _serve(
     settings, engine = assembly.settings, assembly.engine
     fetching = asyncio.ensure_future(assembly.keep_keys())
     live = Live(engine.answer, engine.policy, clock=time.time)
-    hub = _hub(assembly, live)
+    hub = _hub(assembly, live, instrument)
     certificate = certificate_of(settings, compose.log)
     guard = Guard(live, engine.answer, engine.policy, spread=settings.events.reconnect_window_sec)
     gateway = _gateway(
@@ -139,7 +140,7 @@ async def _serve(
         order = await station.order()
         if order.letter.kind != "open":
             return True
-        if hub is not None:
+        if hub is not None and isinstance(hub.broker, Broker):
             hub.broker.keep_in(event_log_of(settings))
         live.start(assembly.feed)
         await health.listener.serve(station.operators)
@@ -168,7 +169,7 @@ async def _state_warnings(assembly: compose.Assembly) -> tuple[str, ...]:
     return (f"the revocation store ({report.kind}) is out of reach; {then} until it is back", *report.warnings)
 
 
-def _hub(assembly: compose.Assembly, live: Live) -> Hub | None:
+def _hub(assembly: compose.Assembly, live: Live, instrument: Instrument) -> Hub | None:
     settings, engine = assembly.settings, assembly.engine
     if not any(route.events for route in settings.route):
         return None
@@ -188,7 +189,9 @@ def _hub(assembly: compose.Assembly, live: Live) -> Hub | None:
         spread=events.reconnect_window_sec,
         largest=events.max_event_bytes,
     )
-    broker = Broker(terms, clock=time.time)  # its log it gets when nobody else has it
+    broker: Broker | Relayed = Broker(terms, clock=time.time)  # its log it gets when nobody else has it
+    if (relay := relay_of(settings, instrument=instrument)) is not None:
+        broker = Relayed(Broker(terms, clock=time.time), relay, clock=time.time)
     return Hub(broker, live, answer=engine.answer, policy=engine.policy, pace=pace)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, assert_never
 
 from sluicegate.core.policy import TicketKey
 from sluicegate.errors import SettingsError
-from sluicegate.ports import Inspectable, Instrument, Ledger, RevocationFeed, StateStore
+from sluicegate.ports import EventRelay, Inspectable, Instrument, Ledger, RevocationFeed, StateStore
 from sluicegate.settings import Settings
 from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisCluster, RedisSentinel, RedisServer, RedisSocket
 
@@ -100,6 +100,23 @@ def event_log_of(settings: Settings) -> "SqliteEvents":
     except (OSError, sqlite3.Error) as error:
         problem, remedy = f"cannot hold events.db ({error})", "name a directory that can be written to"
         raise SettingsError((settings.fault("state_dir", problem, remedy),)) from error
+
+
+def relay_of(settings: Settings, *, instrument: Instrument | None = None) -> EventRelay | None:
+    """Make what carries events between nodes; None where there is one node. Connects when it is started."""
+    where, tokens, events = settings.stateful_jwt.store, settings.stateful_jwt, settings.events
+    if not isinstance(where, RedisServer | RedisSocket):
+        return None
+    from sluicegate.backends.redis_events import RedisEvents
+
+    return RedisEvents(
+        _address(settings, where),
+        probe=tokens.blacklist_prefix,
+        history=events.history,
+        ttl=events.history_ttl_sec,
+        largest=events.max_event_bytes,
+        instrument=instrument,
+    )
 
 
 def _feed(store: "SqliteStore") -> RevocationFeed:

@@ -26,6 +26,7 @@ from sluicegate.server.live import Live
 from sluicegate.server.routes import Events, Proxy, Renewal, Route, Tickets
 from sluicegate.server.tie import Guard
 from sluicegate.sse.broker import Broker
+from sluicegate.sse.relayed import Relayed
 from sluicegate.sse.subscription import Terms
 from tests.events.reading import Reader
 from tests.server.gate import Running
@@ -103,6 +104,7 @@ class Stream:
         self.head: Final = wire.receive_head()
         self.reader: Final = Reader()
         self.over = False
+        self._taken = 0
         if self.head.status == 200:
             self._read()
 
@@ -113,10 +115,10 @@ class Stream:
 
     def next(self, count: int = 1) -> list[tuple[str, str]]:
         """Wait for so many further events; return each's name and data."""
-        wanted = len(self.reader.events) + count
-        while len(self.reader.events) < wanted:
+        begin, self._taken = self._taken, self._taken + count
+        while len(self.reader.events) < self._taken:
             self._read()
-        return [(one.type, one.data) for one in self.reader.events[-count:]]
+        return [(one.type, one.data) for one in self.reader.events[begin : self._taken]]
 
     def rest(self) -> list[tuple[str, str]]:
         """Wait for the end; return the events until then."""
@@ -173,15 +175,20 @@ def streaming(
     policy: dict[str, Any] | None = None,
     tickets: TicketLedger | None = None,
     retries: bool = False,
+    broker: Callable[[Terms], Broker | Relayed] | None = None,
     **choices: Any,  # noqa: ANN401 - whatever a Gateway takes
 ) -> Iterator[Streams]:
-    """Run a gateway with a hub until the block ends. `asked` answers the engine in place of the store itself."""
+    """Run a gateway with a hub until the block ends.
+
+    `asked` answers the engine in place of the store itself; `broker` makes the topics, on the loop.
+    """
     clock, store = Clock(), MemoryStore()
     decides = engine(asked or store, clock, tickets, **(policy or {}))
 
     async def build() -> tuple[Gateway, Hub]:
         live = Live(decides.answer, decides.policy, clock=clock, silent_for=0.2)
-        hub = Hub(Broker(terms or Terms(), clock=clock), live, answer=decides.answer, policy=decides.policy, pace=pace)
+        topics = Broker(terms or Terms(), clock=clock) if broker is None else broker(terms or Terms())
+        hub = Hub(topics, live, answer=decides.answer, policy=decides.policy, pace=pace)
         live.start((feed or (lambda watched: PolledFeed(watched, watched.watch())))(store))
         listed = routes(decides.policy, subscribe, publish, auth, retries=retries, tickets=tickets is not None)
         listed += [] if proxied is None else [Route("/api/*", proxied, decides.policy)]
@@ -197,8 +204,16 @@ def streaming(
             yield Streams(gate, hub, store, clock)
         finally:
             gate.stop(0)
-            done(loop, hub.live.stop())
+            done(loop, ending(hub))
     assert gate.errors == [], gate.errors
+
+
+async def ending(hub: Hub) -> None:
+    """Let go of everything, and wait until it has gone."""
+    await hub.live.stop()
+    hub.broker.close()
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others, timeout=10)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from sluicegate.core.flow import FindRevocation, Question
 from sluicegate.core.revocation import Entry, KeyLayout
 from sluicegate.errors import StateUnavailable
 from sluicegate.server.live import Live
+from sluicegate.sse.broker import Broker
 from sluicegate.sse.subscription import Subscription
 from tests.events.gate import Clock, Streams, bearer, done, engine, streaming
 from tests.table.tokens import ISSUED, NOW, digest, mint
@@ -177,7 +178,8 @@ def test_a_stream_that_is_blocked_on_a_slow_reader_ends_at_once() -> None:
 
 
 def behind(hub: Streams) -> list[Subscription]:
-    topic = hub.hub.broker._topics.get("public-x")  # noqa: SLF001 - whether a reader is behind is nobody else's business
+    assert isinstance(hub.hub.broker, Broker)
+    topic = hub.hub.broker.find("public-x")
     return list(topic.behind) if topic is not None else []
 
 

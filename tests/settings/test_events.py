@@ -54,3 +54,15 @@ def test_the_path_of_tickets_is_nobody_elses() -> None:
     found = fault(KEY + READERS + ROUTE + other)
     assert (found.key, 'tickets = ""' in found.remedy) == ("[[route]] #2 path", True)
     assert read(KEY + READERS.replace("\n", '\ntickets = ""\n', 1) + ROUTE + other).events.tickets == ""
+
+
+@pytest.mark.parametrize("prefix", ["sluicegate:", "sluicegate:events:", "sluicegate:events:topic:x", "s"])
+@pytest.mark.parametrize("key", ["blacklist_prefix", "selector_prefix"])
+def test_a_prefix_that_could_spell_the_name_of_kept_events_does_not_start(key: str, prefix: str) -> None:
+    redis = f'redis_addr = "h:1"\n{key} = "{prefix}"\n'
+    found = [one for one in faults(KEY + redis + READERS + ROUTE) if "events are kept" in one.problem]
+    assert [one.key for one in found] == [f"[stateful_jwt] {key}"]
+
+
+def test_an_event_route_beside_redis_starts_with_prefixes_that_are_its_own() -> None:
+    read(KEY + 'redis_addr = "h:1"\nblacklist_prefix = "revoked:"\n' + READERS + ROUTE)

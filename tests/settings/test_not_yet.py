@@ -12,10 +12,6 @@ ASKED = {
     "cluster": (KEY + 'redis_addr = "redis+cluster://a,b:1"\n', "[stateful_jwt] redis_addr"),
     "tracked": (KEY + 'redis_addr = "h:1"\nconsistency = "tracked"\n', "[stateful_jwt] consistency"),
     "snapshot": (KEY + 'redis_addr = "h:1"\nfail_snapshot = "1s"\n', "[stateful_jwt] fail_snapshot"),
-    "events": (
-        KEY + 'redis_addr = "h:1"\n[events]\nsubscribe = ["a"]\n[[route]]\npath = "/e/{topic}"\nevents = true\n',
-        "[stateful_jwt] redis_addr",
-    ),
 }
 
 

@@ -12,6 +12,7 @@ from sluicegate.core.events import (
     Attempted,
     BreakerChanged,
     Event,
+    Garbled,
     Joined,
     Limited,
     Listening,
@@ -49,6 +50,8 @@ class LogInstrument:
                 write(level, f"{service}: the breaker is {state.replace('_', ' ')}", **_fields(event))
             case Listening():
                 self._listening(event)
+            case Garbled(service=service):
+                self._trouble((service, "garbled"), f"{service}: what is no event was passed over", event)
             case Refreshed():
                 self._refreshed(event)
             case UpstreamFailed(service=service, cause=cause, detail=detail, out=out):

@@ -8,14 +8,14 @@ settled before the next push is looked at.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Final, cast, final
 
 import hiredis
 
 from sluicegate.backends.redis_dial import connect
-from sluicegate.backends.redis_outage import CONNECT_WITHIN
+from sluicegate.backends.redis_outage import CONNECT_WITHIN, Pauses
 from sluicegate.backends.redis_wire import RESP3, Replies, Reply, Wire, is_error, pack, quoted
 from sluicegate.errors import StateUnavailable
 
@@ -184,3 +184,25 @@ async def opened(wire: Wire, heard: Callable[[list[object]], None], *, probe: st
         if line.opened.done() and not line.opened.cancelled():
             line.opened.exception()  # looked at: nobody else will
     return line
+
+
+async def keep(
+    dial: Callable[[], Awaitable[Line]],
+    up: Callable[[Line], Awaitable[None]],
+    down: Callable[[StateUnavailable], None],
+) -> None:
+    """Have a line, for ever: dial, call `up` with it, call `down` when it has ended or could not be had, and again."""
+    pauses = Pauses()
+    while True:
+        try:
+            line = await dial()
+            try:
+                await up(line)
+                pauses.reset()
+                failure = await asyncio.shield(line.lost)
+            finally:
+                line.drop(StateUnavailable("this connection is not listened to any more"))
+        except StateUnavailable as refused:
+            failure = refused
+        down(failure)
+        await asyncio.sleep(pauses.next())

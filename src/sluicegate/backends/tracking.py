@@ -7,15 +7,14 @@ feed that is lost means strict, not blind.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Final, final
 
 import msgspec
 
 from sluicegate.backends.changes import Changes
 from sluicegate.backends.redis_address import Address
-from sluicegate.backends.redis_line import opened
-from sluicegate.backends.redis_outage import Pauses
+from sluicegate.backends.redis_line import Line, keep, opened
 from sluicegate.backends.redis_wire import Wire, is_error, pack, quoted
 from sluicegate.core.events import Listening
 from sluicegate.errors import StateUnavailable
@@ -121,25 +120,21 @@ class TrackingFeed:
                     for key in _keys(written):
                         told(key)
 
-        pauses = Pauses()
-        while True:
-            try:
-                line = await opened(self._wire, heard, probe=self._probe, silence=self._silence, bound=_BOUND)
-                try:
-                    begun = await line.ask(self._track)
-                    if is_error(begun):
-                        raise self._wire.failure(f"does not tell what is written: {quoted(begun)}")
-                    pauses.reset()
-                    self._changed("")
-                    told("")  # whatever was written before, nobody has told us
-                    failure = await asyncio.shield(line.lost)
-                finally:
-                    line.drop(self._wire.failure("is not listened to any more"))
-            except StateUnavailable as refused:
-                failure = refused
+        async def up(line: Line) -> None:
+            begun = await line.ask(self._track)
+            if is_error(begun):
+                raise self._wire.failure(f"does not tell what is written: {quoted(begun)}")
+            self._changed("")
+            told("")  # whatever was written before, nobody has told us
+
+        def down(failure: StateUnavailable) -> None:
             self._changed(str(failure))
             told("")
-            await asyncio.sleep(pauses.next())
+
+        def dial() -> Awaitable[Line]:
+            return opened(self._wire, heard, probe=self._probe, silence=self._silence, bound=_BOUND)
+
+        await keep(dial, up, down)
 
     def _changed(self, trouble: str) -> None:
         was_told, self.is_told = self.is_told, not trouble

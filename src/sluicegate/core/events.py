@@ -106,6 +106,22 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Garbled(msgspec.Struct, frozen=True, kw_only=True):
+    """Something in a topic's history is no event, and was passed over."""
+
+    service: str
+    topic: str
+
+
 Event = (
-    UpstreamFailed | UpstreamAnswered | Looked | Joined | Attempted | Limited | BreakerChanged | Refreshed | Listening
+    UpstreamFailed
+    | UpstreamAnswered
+    | Looked
+    | Joined
+    | Attempted
+    | Limited
+    | BreakerChanged
+    | Refreshed
+    | Listening
+    | Garbled
 )

@@ -19,6 +19,9 @@ from sluicegate.core.revocation import is_identifier
 NAMESPACE: Final = uuid.UUID("2629e416-efa9-413b-9e80-4a8f1e766226")
 """The namespace of topic names. It is published, and never changes."""
 
+EVENTS_PREFIX: Final = "sluicegate:events:"
+"""What the names of everything begin with that nodes share about events, apart from whatever revokes a token."""
+
 # Spelt out, because `uuid.UUID` takes hyphens and braces wherever they stand: `a-b…` would be two topics to a reader
 # and one to us.
 _HEX: Final = "[0-9a-fA-F]"

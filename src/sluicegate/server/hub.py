@@ -1,5 +1,6 @@
 """The event hub: who may read a topic gets its stream, who may write it publishes, over plain HTTP."""
 
+import asyncio
 import hmac
 import random
 import re
@@ -22,13 +23,15 @@ from sluicegate.ports import EventId
 from sluicegate.server.head import Head
 from sluicegate.server.live import Live, end_of
 from sluicegate.server.protocol import Connection
-from sluicegate.server.respond import connection_line, problem
+from sluicegate.server.respond import connection_line, out_of_reach, problem
 from sluicegate.server.settled import settled
 from sluicegate.server.stream import EventStream
 from sluicegate.sse.broker import Broker
 from sluicegate.sse.event import chunk, retry
 from sluicegate.sse.history import BEGINNING, read_id
+from sluicegate.sse.relayed import Relayed
 
+_HELD_WITHIN: Final = 1.0
 _SLOTS: Final = 4  # a second
 _MOST_SLOTS: Final = 4096
 _LAST_EVENT_ID: Final = re.compile(rb"(?:^|&)last[-_]?event[-_]?id=([^&]*)", re.IGNORECASE)
@@ -77,14 +80,14 @@ class Hub:
 
     def __init__(
         self,
-        broker: Broker,
+        broker: Broker | Relayed,
         live: Live,
         *,
         answer: Callable[[Question], Answer | Awaitable[Answer]],
         policy: Policy,
         pace: Pace | None = None,
     ) -> None:
-        self.broker: Final = broker
+        self.broker: Final[Broker | Relayed] = broker
         self.live: Final = live
         self.pace: Final = pace or Pace()
         self._answer: Final = answer
@@ -158,20 +161,38 @@ class Hub:
 
     def open(self, asked: Asked, decision: Admit | None) -> None:
         """Open a stream for a request that may read its topic."""
+        held = self.broker.ready(asked.topic)
+        if held is not None:
+            asked.connection.wait(self._when_held(held, asked, decision))
+        elif (pending := self._open(asked, decision)) is not None:
+            asked.connection.wait(pending)
+
+    async def _when_held(self, held: Awaitable[None], asked: Asked, decision: Admit | None) -> None:
+        """Open a stream once its topic is heard: what is published after its first byte must reach it."""
+        try:
+            async with asyncio.timeout(_HELD_WITHIN):
+                await held
+        except TimeoutError:
+            asked.respond(out_of_reach(asked.request.id))
+            return
+        if (pending := self._open(asked, decision)) is not None:
+            await pending
+
+    def _open(self, asked: Asked, decision: Admit | None) -> Coroutine[Any, Any, None] | None:
         self._count += 1
         stream = EventStream(self, asked.connection, self._count, wrapped=asked.head.block.http11)
         if decision is None or decision.identity is None or decision.identifiers is None:
             self._begin(asked, stream)
-            return
+            return None
         ends = end_of(decision.identity.expires_at, self._policy.leeway)
         stream.belongs_to(decision.identity, decision.identifiers, ends)
         # before the question: a revocation that the answer does not show finds the stream in the register
         self.live.add(stream)
         outcome = begin(check_state(decision.identifiers, self._policy), self._answer)
         if isinstance(outcome, Coroutine):
-            asked.connection.wait(self._later(outcome, asked, stream))
-        else:
-            self._settle(outcome, asked, stream)
+            return self._later(outcome, asked, stream)
+        self._settle(outcome, asked, stream)
+        return None
 
     async def _later(
         self, pending: Coroutine[Any, Any, Revocation | Unknown | None], asked: Asked, stream: EventStream

@@ -1,15 +1,18 @@
 """Publishing over HTTP: one request, one event; and what is no event is told so, and reaches nobody."""
 
+from collections.abc import Awaitable
 from typing import Any, Final, final
 
 import msgspec
 
 from sluicegate.adapters.render import Response
+from sluicegate.errors import EventsUnavailable
 from sluicegate.server.head import Head
 from sluicegate.server.protocol import Connection
-from sluicegate.server.respond import problem
-from sluicegate.sse.broker import Broker
+from sluicegate.server.respond import out_of_reach, problem
+from sluicegate.sse.broker import Broker, Published
 from sluicegate.sse.event import InvalidEvent, published_name, text_of
+from sluicegate.sse.relayed import Relayed
 
 _JSON: Final = b"application/json"
 _TEXT: Final = b"text/plain"
@@ -66,6 +69,7 @@ class PublishExchange:
         "_client",
         "_cors",
         "_id",
+        "_is_sent",
         "_kind",
         "_largest",
         "_length",
@@ -76,7 +80,7 @@ class PublishExchange:
     )
 
     def __init__(
-        self, client: Connection, head: Head, broker: Broker, topic: str, *, request_id: str, cors: bytes
+        self, client: Connection, head: Head, broker: Broker | Relayed, topic: str, *, request_id: str, cors: bytes
     ) -> None:
         self._client: Final = client
         self._broker: Final = broker
@@ -90,6 +94,7 @@ class PublishExchange:
         self._largest = 0
         self._pieces: list[bytes] = []
         self._size = 0
+        self._is_sent = False
         self.ready = True
 
     def start(self, largest: int) -> None:
@@ -128,6 +133,20 @@ class PublishExchange:
             text = str(invalid)
             self._refuse(400, "event", text[:1].upper() + text[1:])
             return
+        self._pieces = []
+        if isinstance(published, Published):
+            self._tell(published)
+        else:
+            self._is_sent = True
+            self._client.wait(self._later(published))
+
+    async def _later(self, pending: Awaitable[Published]) -> None:
+        try:
+            self._tell(await pending)
+        except EventsUnavailable as away:
+            self._client.respond(out_of_reach(self._id, unknown=away.unknown), more=self._cors)
+
+    def _tell(self, published: Published) -> None:
         # an id is a promise that a reader who comes back with it misses nothing: only for what is kept
         answer = said(201, {"id": published.id}, self._id) if published.kept else said(202, {}, self._id)
         self._client.respond(answer, more=self._cors)
@@ -152,5 +171,8 @@ class PublishExchange:
         return False
 
     def late(self) -> None:
-        """The body does not come."""
+        """The body does not come, or its event has not been answered for."""
+        if self._is_sent:
+            self._client.respond(out_of_reach(self._id, unknown=True), more=self._cors, close=True)
+            return
         self._refuse(408, "timeout", "The request did not come in time", close=True)

@@ -1,5 +1,6 @@
 """Answers of our own, as bytes: refusals, problems, texts. One write each."""
 
+import random
 from typing import Final
 
 import msgspec
@@ -52,6 +53,19 @@ def problem(status: int, reason: str, message: str, *, request_id: str, to_head:
     if status == 405:  # noqa: PLR2004 - RFC 9110, 15.5.6: it says what would be allowed
         headers.append(_ALLOW)
     return Response(status, tuple(headers), b"" if to_head else body, reason)
+
+
+def out_of_reach(request_id: str, *, unknown: bool = False) -> Response:
+    """Return the answer while what carries events between nodes is out of reach.
+
+    `unknown`: an event may have been published, and may not: whoever sends it again may send it twice.
+    """
+    reason, message = "events_unavailable", "Events cannot be carried at the moment"
+    if unknown:
+        reason, message = "publish_unknown", "The event may have been published, and may not: no answer came"
+    answer = problem(503, reason, message, request_id=request_id)
+    retry_after = ("Retry-After", str(random.randint(1, 3)))  # noqa: S311 - jitter
+    return Response(answer.status, (*answer.headers, retry_after), answer.body)
 
 
 def empty(status: int, *, request_id: str) -> Response:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from sluicegate.core.topics import InvalidPattern, pattern
+from sluicegate.core.topics import EVENTS_PREFIX, InvalidPattern, pattern
 from sluicegate.settings.finding import Finding, Findings
 from sluicegate.settings.routes import Events
 from sluicegate.settings.schema import Settings
@@ -79,6 +79,22 @@ def tickets(settings: Settings) -> Findings:
                 "is the path on which tickets for event streams are given out",
                 'name another one in [events] tickets, or write tickets = "" for none',
                 (("events", "tickets"),),
+            )
+
+
+def apart(settings: Settings) -> Findings:
+    """What events are kept under in Redis must never read as something that revokes a token, nor the other way."""
+    tokens = settings.stateful_jwt
+    if not any(_routes(settings)) or not isinstance(tokens.store, RedisServer | RedisSocket):
+        return
+    for key in ("blacklist_prefix", "selector_prefix"):
+        prefix: str = getattr(tokens, key)
+        if prefix.startswith(EVENTS_PREFIX) or EVENTS_PREFIX.startswith(prefix):
+            yield Finding(
+                ("stateful_jwt", key),
+                f"may spell keys under which events are kept, which begin with {EVENTS_PREFIX}",
+                'choose another, such as "BLACKLIST:"',
+                (("route",),),
             )
 
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from sluicegate.settings.finding import Finding, Findings
 from sluicegate.settings.schema import Settings
-from sluicegate.settings.stores import RedisCluster, RedisSentinel, RedisServer, RedisSocket
+from sluicegate.settings.stores import RedisCluster, RedisSentinel
 from sluicegate.settings.toml_lines import KeyPath
 
 
@@ -45,17 +45,6 @@ NOT_YET: Final = (
         "answering from a snapshot",
         _when(("stateful_jwt", "fail_snapshot"), lambda settings: settings.stateful_jwt.fail_snapshot > 0),
         'write fail_snapshot = "0s"; fail_open says what happens while the store is away',
-    ),
-    NotYet(
-        "the event hub beside Redis",
-        _when(
-            ("stateful_jwt", "redis_addr"),
-            lambda settings: (
-                any(route.events for route in settings.route)
-                and isinstance(settings.stateful_jwt.store, RedisServer | RedisSocket)
-            ),
-        ),
-        "take the line out for the embedded store, and run one gateway",
     ),
 )
 

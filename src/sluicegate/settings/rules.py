@@ -35,6 +35,7 @@ RULES: Final[tuple[Callable[[Settings], Findings], ...]] = (
     event_rules.served,
     event_rules.tickets,
     event_rules.pace,
+    event_rules.apart,
     not_yet,
 )
 

@@ -4,7 +4,7 @@ Everything happens at once and on one thread; nobody waits for anybody. Where ev
 that several processes share, they are offered in the order of their ids, and what was seen is not taken twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 import msgspec
@@ -21,7 +21,7 @@ _TOPIC_OVERHEAD: Final = 2048
 class Topic:
     """A topic that somebody reads, or of which something is kept."""
 
-    __slots__ = ("behind", "counts", "flowing", "forgotten", "history", "name", "terms")
+    __slots__ = ("behind", "counts", "flowing", "forgotten", "further", "history", "name", "terms")
 
     def __init__(self, name: str, terms: Terms, counts: Counts, *, since: EventId) -> None:
         self.name: Final = name
@@ -33,6 +33,8 @@ class Topic:
         self.flowing: Final[dict[Subscription, Writer]] = {}
         """Readers in step, each with what takes its bytes: one call an event and reader."""
         self.behind: Final[set[Subscription]] = set()
+        self.further: Callable[[Subscription, EventId], None] | None = None
+        """Brings a reader what comes after an id and is in memory no more; without it nobody has it."""
 
     @property
     def readers(self) -> int:
@@ -137,6 +139,42 @@ class Broker:
         place.deliver(event)
         return kept
 
+    def place(self, name: str, since: EventId) -> Topic:
+        """Begin with a topic whose events come from elsewhere, after this id."""
+        topic = self._topics[name] = Topic(name, self._terms, self.counts, since=since)
+        return topic
+
+    def find(self, name: str) -> Topic | None:
+        """Return a topic that is read or kept."""
+        return self._topics.get(name)
+
+    def restart(self, topic: Topic, lost: EventId) -> None:
+        """Forget what a topic had: what comes is after this id, and up to it something may be missing."""
+        before = topic.history.size
+        topic.history.restart(lost)
+        self._resized(topic, before)
+
+    def precede(self, topic: Topic, lost: EventId, events: Sequence[Event]) -> None:
+        """Remember what came before all that a topic has, where there is room: what is live goes first."""
+        before = topic.history.size
+        added = sum(len(event.wrapped) for event in events)
+        if self._size + 2 * added <= self._terms.history_bytes:
+            topic.history.precede(lost, events)
+            self._resized(topic, before)
+
+    def drop(self, topic: Topic) -> None:
+        """Forget a topic wholly. Nobody reads it."""
+        self.restart(topic, BEGINNING)
+        del self._topics[topic.name]
+
+    def ready(self, _: str) -> None:
+        """Say that a topic may be read at once."""
+
+    @property
+    def trouble(self) -> str:
+        """Nothing is out of reach."""
+        return ""
+
     def sweep(self) -> None:
         """Forget what is too old, and topics that nobody reads and of which nothing is left."""
         now = int(self._clock() * 1000)
@@ -144,7 +182,7 @@ class Broker:
             before = topic.history.size
             topic.history.expire(now)
             self._resized(topic, before)
-            is_over = not len(topic.history) and not topic.readers
+            is_over = not len(topic.history) and not topic.readers and topic.further is None
             if self._log is not None and (is_over or topic.history.lost > topic.forgotten):
                 topic.forgotten = topic.history.lost
                 self._log.forget(name, topic.forgotten, wholly=is_over)

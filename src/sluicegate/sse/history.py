@@ -82,6 +82,20 @@ class History:
         self.size -= len(oldest.wrapped) + _OVERHEAD
         self.lost = oldest.id
 
+    def precede(self, lost: EventId, events: Sequence[Event]) -> None:
+        """Take what came before all that is here, and after `lost`; as much of it as there is room for."""
+        room = max(0, self._most - len(self._events))
+        taken = events[len(events) - room :] if room < len(events) else events
+        self.lost = lost if len(taken) == len(events) else events[len(events) - room - 1].id
+        self._events.extendleft(reversed(taken))
+        self.size += sum(len(event.wrapped) + _OVERHEAD for event in taken)
+
+    def restart(self, lost: EventId) -> None:
+        """Forget all: what comes is after this id, and up to it something may be missing."""
+        self._events.clear()
+        self.size = 0
+        self.lost = self.last = lost
+
     def expire(self, milliseconds: int) -> None:
         """Forget what is too old at this moment of the ids' clock."""
         events = self._events

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
 
 import msgspec
 
-from sluicegate.ports import EventId
+from sluicegate.ports import EventId, Stretch
 from sluicegate.sse.event import chunk, encode
-from sluicegate.sse.history import Event, written
+from sluicegate.sse.history import BEGINNING, Event, written
 
 if TYPE_CHECKING:
     from sluicegate.sse.broker import Topic
@@ -90,7 +90,7 @@ def gap(**fields: Any) -> bytes:  # noqa: ANN401 - any JSON value
 class Subscription:
     """A reader. Made by `Broker.subscribe`, ended by `leave`; everything of it on one thread."""
 
-    __slots__ = ("_cursor", "_paused", "_queue", "_queued", "_sink", "_topic")
+    __slots__ = ("_cursor", "_paused", "_queue", "_queued", "_sink", "_topic", "_waits")
 
     def __init__(self, topic: "Topic", sink: Sink, cursor: EventId | None) -> None:
         self._topic: Final = topic
@@ -99,6 +99,7 @@ class Subscription:
         self._queue: deque[Event | _Gap] | None = None
         self._queued = 0
         self._paused = False
+        self._waits = False  # for what memory does not hold
 
     @property
     def topic(self) -> str:
@@ -130,7 +131,7 @@ class Subscription:
         """The reader takes more: give it what it has missed, until it pauses again or is in step."""
         self._paused = False
         topic = self._topic
-        if self not in topic.behind:
+        if self._waits or self not in topic.behind:
             return
         while not self._paused:
             if self._cursor is None:
@@ -138,11 +139,16 @@ class Subscription:
                     break
             elif not self._read_on(self._cursor):
                 break
-        if not self._paused and self in topic.behind:
+        if self._is_in_step:
             self._cursor = self._queue = None
             self._queued = 0
             topic.behind.discard(self)
             topic.flowing[self] = self._sink.writer()
+
+    @property
+    def _is_in_step(self) -> bool:
+        """Tell whether it has got everything, and takes more."""
+        return not self._paused and not self._waits and self in self._topic.behind
 
     def leave(self) -> None:
         """Want no more."""
@@ -210,17 +216,42 @@ class Subscription:
             self._sink.write(held.wrapped)
         return True
 
+    def take(self, stretch: Stretch, *, anew: bool = False) -> None:
+        """Read what memory does not hold, and go on after it. `anew`: its own id is from a history that is no more."""
+        self._waits = False
+        topic, cursor = self._topic, self._cursor
+        if self not in topic.behind or cursor is None:
+            return
+        if anew or cursor < stretch.lost:
+            self._cursor = stretch.lost
+            self._tell_gap(cursor, stretch.events[0][0] if stretch.events else topic.history.oldest)
+        for event_id, wrapped in stretch.events:
+            if self._paused or self not in topic.behind:
+                return
+            if event_id > (self._cursor or BEGINNING):
+                self._cursor = event_id
+                self._sink.write(wrapped)
+        if not self._paused and self in topic.behind:
+            self._cursor = stretch.upto
+            self.resume()
+
+    def _tell_gap(self, last: EventId, oldest: EventId | None) -> None:
+        self._topic.counts.gaps += 1
+        fields = {} if oldest is None else {"oldest": written(oldest)}
+        self._sink.write(gap(reason="history", last_event_id=written(last), **fields))
+
     def _read_on(self, cursor: EventId) -> bool:
         """Write the next events of the history; tell whether there may be more."""
         topic = self._topic
         history = topic.history
         if not history.reaches(cursor):
-            topic.counts.gaps += 1
-            oldest = history.oldest
-            fields = {} if oldest is None else {"oldest": written(oldest)}
+            if topic.further is not None:
+                self._waits = True
+                topic.further(self, cursor)
+                return False
             # an id of the future is from a history that is no more: what is here now was never seen by its bearer
             self._cursor = history.lost
-            self._sink.write(gap(reason="history", last_event_id=written(cursor), **fields))
+            self._tell_gap(cursor, history.oldest)
             return True
         events = history.after(cursor, _BATCH)
         for event in events:
