@@ -8,6 +8,7 @@ Run `python -m bench gateway`; `-- --quick` takes three rounds of a second inste
 import argparse
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
@@ -15,6 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from bench.load import compare, load, pinned, scratch
+from bench.report import record
 from tests.cli.sluicegate import Config, configure
 from tests.servers.nginx import Nginx, nginx
 from tests.servers.ports import reserved_port
@@ -72,6 +74,14 @@ server {
     }
 }
 """
+ASKED = {
+    ("decision", "embedded"): 0.45,
+    ("decision", "redis"): 0.35,
+    ("proxy", "embedded"): 0.50,
+    ("auth_request", "embedded"): 0.40,
+}
+"""The least that each should be of nginx, which checks nothing."""
+
 _BEHIND = 'server { listen $LISTEN; location / { return 200 "a small answer of the upstream"; } }'
 
 
@@ -83,19 +93,7 @@ def run(*, quick: bool) -> None:
         behind = stack.enter_context(nginx("keepalive_requests 1000000000;" + _BEHIND)).port
         peer = stack.enter_context(nginx(_NGINX.replace("BEHIND", str(behind))))
         redis = stack.enter_context(redis_server())
-        gates: dict[str, tuple[int, Process]] = {}
-        token = ""
-        for name, tokens in (("embedded", ""), ("redis", f'redis_addr = "{redis.url}"\ntimeout = "5s"')):
-            (directory / name).mkdir()
-            port = stack.enter_context(reserved_port())
-            routes = _ROUTES.replace("BEHIND", str(behind)) + _FORWARD_AUTH
-            config = configure(directory / name, routes, tokens=f'meta_claims = ["tier"]\n{tokens}')
-            same_key(config, directory)
-            text = config.path.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}", 1)
-            config.path.write_text(text)
-            command = pinned([program("sluicegate"), "serve", "--config", str(config.path)])
-            gates[name] = port, stack.enter_context(running(command, answers(port)))
-            token = token or config.mint("--claim", "tier=PREMIUM", "--claim", "name=" + "x" * 200, "--ttl", "1d")
+        gates, token = gates_of(stack, directory, behind=behind, redis=redis.url)
         bearer = {"Authorization": f"Bearer {token}"}
         for port, _ in gates.values():
             for path in ("/decision", "/orders"):
@@ -108,9 +106,14 @@ def run(*, quick: bool) -> None:
         for server in (peer, *asking.values()):
             taskset(server.process)
         gates["nginx too"] = peer.port, peer.process
+        floor = stack.enter_context(reserved_port())
+        command = pinned([sys.executable, "-m", "bench.floor", str(floor)])
+        floored = stack.enter_context(running(command, answers(floor)))
         once = partial(load, headers=bearer, seconds=seconds)
         for path, title in (("/decision", "decision"), ("/orders", "proxy"), ("/orders", "auth_request")):
             loads = {"nginx": partial(once, f"http://127.0.0.1:{peer.port}{path}", peer.process)}
+            if title == "decision":
+                loads["floor"] = partial(once, f"http://127.0.0.1:{floor}{path}", floored)
             for name, (port, process) in gates.items():
                 if title == "auth_request":
                     door = asking[name]
@@ -119,6 +122,26 @@ def run(*, quick: bool) -> None:
                     loads[name] = partial(once, f"http://127.0.0.1:{port}{path}", process)
             show(title, compare(loads, rounds=rounds), seconds=seconds)
     shutil.rmtree(directory)
+
+
+def gates_of(
+    stack: ExitStack, directory: Path, *, behind: int, redis: str
+) -> tuple[dict[str, tuple[int, Process]], str]:
+    """Start a gate on each store; return them by name, and a token that all of them take."""
+    gates: dict[str, tuple[int, Process]] = {}
+    token = ""
+    for name, tokens in (("embedded", ""), ("redis", f'redis_addr = "{redis}"\ntimeout = "5s"')):
+        (directory / name).mkdir()
+        port = stack.enter_context(reserved_port())
+        routes = _ROUTES.replace("BEHIND", str(behind)) + _FORWARD_AUTH
+        config = configure(directory / name, routes, tokens=f'meta_claims = ["tier"]\n{tokens}')
+        same_key(config, directory)
+        text = config.path.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}", 1)
+        config.path.write_text(text)
+        command = pinned([program("sluicegate"), "serve", "--config", str(config.path)])
+        gates[name] = port, stack.enter_context(running(command, answers(port)))
+        token = token or config.mint("--claim", "tier=PREMIUM", "--claim", "name=" + "x" * 200, "--ttl", "1d")
+    return gates, token
 
 
 def require(port: int, path: str, status: HTTPStatus, headers: Mapping[str, str]) -> None:
@@ -134,6 +157,9 @@ def show(title: str, costs: Mapping[str, tuple[float, float]], *, seconds: float
     for name, (cpu, requests) in costs.items():
         rate = requests / seconds
         print(f"{title:12} {name:10} {cpu:7.2f} us CPU a request {rate:9.0f}/s   nginx / it: {base / cpu:5.2f}")
+        if asked := ASKED.get((title, name)):
+            called = f"Sluicegate, {title}, {name}"
+            record("The gateway beside nginx", called, cpu, "µs of CPU", ratio=base / cpu, peer="nginx", asked=asked)
 
 
 def doorman(behind: int, gate: int) -> AbstractContextManager[Nginx]:
