@@ -1,5 +1,6 @@
 """Requests and responses passed through: the same content on both sides, framed anew, whatever its form."""
 
+import dataclasses
 import socket
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_body_in_chunks_arrives_in_chunks_of_our_own(wire: Wire, behind: Liste
     assert not received.all("Trailer")
     assert peer.body(8) == b"3\r\nabc\r\n"
     wire.send(b"0003\r\ndef\r\n0\r\nX: y\r\n\r\n")
-    assert peer.body(13) == b"3\r\ndef\r\n0\r\n\r\n"
+    assert peer.body(19) == b"3\r\ndef\r\n0\r\nX: y\r\n\r\n"
     peer.send()
     assert wire.receive().body == b"ok"
 
@@ -49,6 +50,44 @@ def test_a_body_is_passed_on_before_it_is_whole(wire: Wire, behind: Listening) -
     assert peer.body(3) == b"abc"
     wire.send(b"def")
     assert peer.body(3) == b"def"
+
+
+FORBIDDEN = [
+    "Host: a", "Content-Length: 5", "Transfer-Encoding: x", "Authorization: Bearer x", "Cookie: a", "X-API-Key: x",
+    "X-Auth-User-Id: root", "x_auth_user_id: root", "X-User: root", "X-Forwarded-For: 10.0.0.1", "X-Request-ID: x",
+    "Content-Type: a", "content_length: 5", "Expect: 100-continue", "TE: trailers", "Set-Cookie: a=b", "Location: /",
+    "Cache-Control: no-store", "Connection: close", "Access-Control-Allow-Origin: *",
+]  # fmt: skip
+
+
+def test_of_trailers_only_those_go_up_that_nobody_takes_for_a_header(behind: Listening) -> None:
+    proxy = dataclasses.replace(behind.proxy, header_up=(("X-User", "{http.auth.user.id}"),))
+    with running(route("/*", proxy)) as gate, connected(gate.address) as wire:
+        trailers = "\r\n".join([*FORBIDDEN, "Digest: abc", "X-Checksum: 1"])
+        wire.send(request("/a", BEARER, CHUNKED, method="POST") + f"1\r\na\r\n0\r\n{trailers}\r\n\r\n".encode())
+        peer = behind.accept()
+        peer.request()
+        expected = b"1\r\na\r\n0\r\nDigest: abc\r\nX-Checksum: 1\r\n\r\n"
+        assert peer.body(len(expected)) == expected
+        peer.send()
+        assert wire.receive().body == b"ok"
+
+
+@pytest.mark.parametrize("accepted", ["trailers", "gzip;q=0.5, Trailers", "trailer", None])
+def test_of_trailers_those_come_down_that_the_client_takes(wire: Wire, behind: Listening, accepted: str | None) -> None:
+    takes = accepted is not None and "trailers" in accepted.lower()
+    wire.send(request("/a", BEARER, *([("TE", accepted), ("Connection", "TE")] if accepted else [])))
+    peer = behind.accept()
+    trailers = "\r\n".join([*FORBIDDEN[:-1], "Server-Timing: a"])
+    received = peer.serve(
+        f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{trailers}\r\n\r\n".encode()
+    )
+    assert received.all("TE") == (("trailers",) if takes else ())
+    response = wire.receive()
+    assert response.body == b"ok"
+    assert ("Server-Timing", "a") in response.trailers if takes else response.trailers == ()
+    allowed = {"Server-Timing", "X-User"}  # the second is managed where a route sets it
+    assert {name for name, _ in response.trailers} <= allowed
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ from sluicegate.server.protocol import Connection
 from sluicegate.server.proxy import ProxyExchange
 from sluicegate.server.respond import empty, head_of, problem
 from sluicegate.server.routes import ForwardAuth, Proxy, Respond
+from sluicegate.server.sending import IDEMPOTENT, Sending
 from sluicegate.server.tie import Guard
+from sluicegate.server.trailers import wants_trailers
 from sluicegate.server.upstream import Pool
 from sluicegate.server.websocket import Tunnels, Upgrade
 
@@ -104,6 +106,8 @@ class Passing:
         self._strips: Final = proxy.strip_token
         self._set: Final = [(name.encode(), template(value)) for name, value in proxy.header_up]
         self._extra: Final = telling | {fold(name) for name, _ in self._set} | {_REQUEST_ID}
+        # the client may not write behind its body what it may not write before it, nor a token
+        self._untrailed: Final = self._extra | {fold(name) for name in sources.by_header}
         self._ours: Final = Remembered(self._headers_of)
 
     def _headers_of(self, decision: Admit | None) -> list[tuple[bytes, bytes]]:
@@ -144,9 +148,14 @@ class Passing:
             cors=self._cors.lines(head),
             guard=self._guard,
             decision=decision,
+            sending=self._sending(head) if head.block.length else None,
             upgrade=upgrade,
         )
         exchange.start()
+
+    def _sending(self, head: Head) -> Sending:
+        is_chunked = head.block.length == CHUNKED
+        return Sending(chunked=is_chunked, again=head.method in IDEMPOTENT, managed=self._untrailed)
 
     def _handshake(self, head: Head, decision: Admit | None) -> Handshake | None:
         """Return the handshake that the request is, if any. Raises `Malformed`, also for a page of somebody else's."""
@@ -225,6 +234,8 @@ def field_lines(
         lines.append(b"Host: %b\r\n" % host)
     if block.length == CHUNKED:
         lines.append(b"Transfer-Encoding: chunked\r\n")
+    if wants_trailers(block):  # RFC 9110, 10.1.4: for this connection, so it says that too
+        lines.append(b"TE: trailers\r\nConnection: TE\r\n")
     # RFC 9110, 7.6.3: a gateway says that it was here, and what it was spoken to in
     lines.append(b"Via: 1.1 sluicegate\r\n" if block.http11 else b"Via: 1.0 sluicegate\r\n")
     return b"".join(lines)

@@ -1,6 +1,7 @@
 """The body of a message: bytes in, its content out, and where it ends. Pure; the same for requests and responses."""
 
 import re
+from collections.abc import Sequence
 from typing import ClassVar, Final, Protocol, final
 
 from sluicegate.server.malformed import Malformed
@@ -25,6 +26,11 @@ class Body(Protocol):
     sized: ClassVar[bool]
     """Its length is told beforehand."""
 
+    @property
+    def trailers(self) -> Sequence[bytes]:
+        """The field lines behind the content, once it is done."""
+        ...
+
     def read(self, data: bytes) -> bytes:
         """Return the content in these bytes. Raises `Malformed`."""
         ...
@@ -36,6 +42,7 @@ class Counted:
 
     __slots__ = ("done", "left", "length", "rest")
     sized: ClassVar[bool] = True
+    trailers: ClassVar[tuple[bytes, ...]] = ()
 
     def __init__(self, length: int) -> None:
         self.length: Final = length
@@ -62,6 +69,7 @@ class UntilClose:
 
     __slots__ = ("done", "rest")
     sized: ClassVar[bool] = False
+    trailers: ClassVar[tuple[bytes, ...]] = ()
 
     def __init__(self) -> None:
         self.done = False
@@ -74,13 +82,13 @@ class UntilClose:
 
 @final
 class Chunked:
-    """A chunked body (RFC 9112, 7.1). Extensions and trailers are checked and dropped; `limit` bounds the content.
+    """A chunked body (RFC 9112, 7.1). Extensions are checked and dropped; `limit` bounds the content.
 
     Strict on line ends and sizes, because it is here that readers have been led apart: a bare LF, an extension that
     hides one, a size that overflows.
     """
 
-    __slots__ = ("_at_trailers", "_left", "_limit", "_line", "_size", "done", "rest")
+    __slots__ = ("_at_trailers", "_left", "_limit", "_line", "_size", "done", "rest", "trailers")
     sized: ClassVar[bool] = False
 
     def __init__(self, limit: int | None = None) -> None:
@@ -89,6 +97,7 @@ class Chunked:
         self._left = 0
         self._line = b""
         self._at_trailers = False
+        self.trailers: list[bytes] = []
         self.done = False
         self.rest = b""
 
@@ -157,6 +166,7 @@ class Chunked:
             raise _bad("A trailer is no field")
         if self._size > _MOST_TRAILERS:
             raise Malformed(431, "header_size", "The trailers are too long")
+        self.trailers.append(line)
 
 
 def _bad(message: str) -> Malformed:

@@ -1,6 +1,7 @@
 """What was read from a client and is not used up yet: the body of a request in flight, and what came behind it."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, Protocol, final
 
 from sluicegate.server.body import Body, Chunked, Counted, UntilClose
@@ -64,6 +65,11 @@ class Intake:
     def whole(self) -> bool:
         """Tell whether the whole body has come."""
         return self.upload is None or self.upload.whole
+
+    @property
+    def trailers(self) -> Sequence[bytes]:
+        """The field lines behind the body, while its end is handed on."""
+        return () if self.upload is None else self.upload.trailers
 
     def open(self, length: int, data: bytes) -> bytes:
         """Begin with a body; return what comes after it in these bytes. Raises `Malformed`."""
@@ -188,6 +194,11 @@ class Upload:
     def endless(self) -> bool:
         """Tell whether it ends with the connection only."""
         return isinstance(self._body, UntilClose)
+
+    @property
+    def trailers(self) -> Sequence[bytes]:
+        """The field lines behind it, once it is whole."""
+        return self._body.trailers
 
     @property
     def over(self) -> bool:

@@ -6,7 +6,7 @@ from sluicegate.core.decision import Admit
 from sluicegate.core.events import Cause
 from sluicegate.server.balance import Balance
 from sluicegate.server.body import Body, UntilClose
-from sluicegate.server.head import CHUNKED, Head
+from sluicegate.server.head import Head
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.protocol import Connection
 from sluicegate.server.reply import Reply, ReplyReader
@@ -15,6 +15,7 @@ from sluicegate.server.search import Search
 from sluicegate.server.sending import IDEMPOTENT, Sending
 from sluicegate.server.settled import settled
 from sluicegate.server.tie import Guard, Tie
+from sluicegate.server.trailers import closing
 from sluicegate.server.upstream import Link, Pool
 from sluicegate.server.websocket import Upgrade
 
@@ -48,6 +49,7 @@ class ProxyExchange:
         cors: bytes,
         guard: Guard | None,
         decision: Admit | None,
+        sending: Sending | None = None,
         upgrade: Upgrade | None = None,
     ) -> None:
         self._client: Final = client
@@ -67,7 +69,7 @@ class ProxyExchange:
         self._rechunked = self._last = self._answered = False
         self._interim = 0
         self._uploaded = False
-        self._sending: Sending | None = None
+        self._sending: Final = sending
         self.ready = False
         self._tie: Tie | None = None
         self._upgrade: Final = upgrade
@@ -75,8 +77,6 @@ class ProxyExchange:
     def start(self) -> None:
         """Send the request, on a connection that is there or on a new one."""
         self._client.begin(self)
-        if length := self._head.block.length:
-            self._sending = Sending(chunked=length == CHUNKED, again=self._head.method in IDEMPOTENT)
         if (link := self._pool.take()) is None:
             self._searching().connect()
         else:
@@ -118,7 +118,7 @@ class ProxyExchange:
         """Say that the body is whole. From here on the upstream is awaited."""
         self._uploaded = True
         if self._link is not None and self._sending is not None:
-            self._sending.end(self._link)
+            self._sending.end(self._link, self._client.intake.trailers)
         if self._link is not None and not self._answered:
             self._client.extend(self._pool.limits.response_time)
 
@@ -154,7 +154,7 @@ class ProxyExchange:
             self._begins(reply)
         if self._rechunked:
             piece_out = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
-            out += piece_out + b"0\r\n\r\n" if body.done else piece_out
+            out += piece_out + closing(body.trailers, self._head.block) if body.done else piece_out
         else:
             out += piece
         if out:

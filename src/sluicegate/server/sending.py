@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, final
 
+from sluicegate.server.trailers import last_chunk
 from sluicegate.server.upstream import Link
 
 _MOST_KEPT: Final = 65_536
@@ -17,12 +18,15 @@ IDEMPOTENT: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PROPFIND", "
 class Sending:
     """The body of one request. Where its length is not known it goes up in chunks of our own.
 
-    `again`: what was sent is kept, up to 64 KiB, to be repeated on another connection.
+    `again`: what was sent is kept, up to 64 KiB, to be repeated on another connection. `managed` are the folded names
+    of headers that the client may not set.
     """
 
-    __slots__ = ("_chunked", "_drops", "_kept", "_size")
+    __slots__ = ("_chunked", "_drops", "_kept", "_managed", "_size", "_trailers")
 
-    def __init__(self, *, chunked: bool, again: bool) -> None:
+    def __init__(self, *, chunked: bool, again: bool, managed: frozenset[bytes]) -> None:
+        self._managed: Final = managed
+        self._trailers: Sequence[bytes] = ()
         self._chunked: Final = chunked
         self._kept: list[bytes] | None = [] if again else None
         self._size = 0
@@ -45,9 +49,10 @@ class Sending:
         return len(data) < _DROP and self._drops == _TRICKLE
 
     def end(self, link: Link, trailers: Sequence[bytes] = ()) -> None:
-        """Say that it was whole; `trailers` are field lines without their ends."""
+        """Say that it was whole; `trailers` are the field lines that the client sent behind it."""
         if self._chunked:
-            link.transport.write(b"".join((b"0\r\n", *[b"%b\r\n" % line for line in trailers], b"\r\n")))
+            self._trailers = trailers or self._trailers
+            link.transport.write(last_chunk(self._trailers, self._managed))
 
     def repeat(self, link: Link) -> None:
         """Send again what was sent so far."""
