@@ -23,6 +23,15 @@ def test_health_counts_the_connections_of_all_workers(tmp_path: Path) -> None:
         assert all(one["connections"] for one in told["workers"])
 
 
+def test_health_is_answered_during_reloads(tmp_path: Path) -> None:
+    with several(tmp_path) as gate:
+        for _ in range(3):
+            before = len(gate.said("reloaded"))
+            gate.gateway.process.signal(signal.SIGHUP)
+            while len(gate.said("reloaded")) == before:
+                assert gate.health()["connections"] == 0
+
+
 def test_a_worker_that_does_not_answer_is_named(tmp_path: Path) -> None:
     with several(tmp_path) as gate:
         first, second = gate.pids()

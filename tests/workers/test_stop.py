@@ -1,15 +1,19 @@
 """The end of the gateway, and its limits at the start."""
 
+import os
 import resource
 import signal
 import socket
+import time
 from pathlib import Path
+
+import pytest
 
 from tests.server.upstream import upstream
 from tests.servers.process import prints, program, running
 from tests.wire import connected, exchange
 from tests.workers.gateway import asking, is_alive, many, several
-from tests.workers.load import load, wait_for
+from tests.workers.load import Address, load, wait_for
 
 
 def test_no_request_is_lost_that_was_accepted_when_the_gateway_stopped(tmp_path: Path) -> None:
@@ -20,6 +24,48 @@ def test_no_request_is_lost_that_was_accepted_when_the_gateway_stopped(tmp_path:
         # after it, nobody listens: that is no loss
         assert [one for one in tally.failures if "ConnectionRefused" not in one.why] == []
         assert gate.said("stopped")[0]["in_good_order"] is True
+
+
+def test_a_request_that_was_on_its_way_to_an_idle_connection_is_answered(tmp_path: Path) -> None:
+    for attempt in range(5):
+        with several(tmp_path / str(attempt)) as gate, many(gate.address, 4) as wires:
+            for wire in wires:
+                wire.send(asking("/open"))
+                assert wire.receive().status == 200
+            gate.gateway.process.signal(signal.SIGTERM)
+            began = time.monotonic()
+            while listens(gate.address):
+                began = time.monotonic()
+            for wire in wires:
+                wire.send(asking("/open"))
+            if time.monotonic() - began > 0.5:
+                continue  # we were held up ourselves, and idle connections are kept for a second only
+            answers = [wire.receive() for wire in wires]
+            assert [(answer.status, answer.header("Connection")) for answer in answers] == [(200, "close")] * 4
+            assert gate.gateway.process.wait() == 0
+            return
+    pytest.fail("this machine is too busy to send a request within half a second")
+
+
+def listens(address: Address) -> bool:
+    """Tell whether anybody listens: as the kernel says (proc(5)), for asking would take a second to be refused."""
+    wanted = f":{address[1]:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[1].endswith(wanted) and row[3] == "0A" for row in rows)
+
+
+def test_whoever_waits_in_the_queue_when_the_gateway_stops_is_served(tmp_path: Path) -> None:
+    with several(tmp_path, workers=1) as gate:
+        (pid,) = gate.pids()
+        os.kill(pid, signal.SIGSTOP)
+        with many(gate.address, 50) as wires:
+            for wire in wires:
+                wire.send(asking("/open"))
+            gate.gateway.process.signal(signal.SIGTERM)
+            wait_for(lambda: gate.said("stopping"), "the signal to be seen")
+            os.kill(pid, signal.SIGCONT)
+            assert [wire.receive().status for wire in wires] == [200] * 50
+        assert gate.gateway.process.wait() == 0
 
 
 def test_a_second_signal_breaks_off_what_is_in_flight_and_the_status_says_so(tmp_path: Path) -> None:

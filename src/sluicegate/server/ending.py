@@ -49,7 +49,7 @@ async def _stop(grace: float, gateway: Gateway) -> bool:
 async def _retire(order: Order, station: Station, gateway: Gateway, hub: Hub | None, health: Health) -> bool:
     """Make room for a successor: accept no more, end streams, release the history, hand over who is idle."""
     await gateway.listener.shut()
-    operators = asyncio.ensure_future(health.stop(_QUIET))
+    operators = asyncio.ensure_future(health.stop(2 * _QUIET, quiet=_QUIET))
     if hub is not None:
         hub.drain()
         hub.broker.close()

@@ -49,9 +49,9 @@ class Health:
         """Listen; return the address, with the port that the system chose for port 0. Raises `OSError`."""
         return await self._listener.start(address)
 
-    async def stop(self, grace: float) -> None:
-        """Stop accepting, and let requests in flight end for so many seconds."""
-        await self._listener.stop(grace)
+    async def stop(self, grace: float, *, quiet: float = 0) -> None:
+        """Stop accepting, and let requests in flight end for so many seconds; `quiet` is as `Listener.stop` has it."""
+        await self._listener.stop(grace, quiet=quiet)
 
     def _answer(self, connection: Connection, head: Head) -> None:
         request_id = new_id()

@@ -19,6 +19,7 @@ Address = tuple[str, int]
 
 _BACKLOG: Final = 4096
 _LONGEST_STEP: Final = 1.0
+_STILL: Final = 3.0  # steps without a sweep, after which the machine or the process was held up
 _TURNS: Final = 5  # of the loop, until what the kernel had accepted when accepting ended is a connection here
 
 
@@ -80,6 +81,7 @@ class Listener:
         self._sweeps: Final[list[Callable[[float], None]]] = []
         self._servers: Final[list[asyncio.Server]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._swept = 0.0
         self._quiet = 0.0
         if certificate is not None:
             self.on_sweep(certificate.look)
@@ -187,9 +189,15 @@ class Listener:
         loop = asyncio.get_running_loop()
         # first, so that a defect in one step does not end all deadlines
         self._timer = loop.call_later(self._step, self._sweep)
-        self._end_late()
+        now = loop.time()
+        has_stood_still, self._swept = now - self._swept > _STILL * self._step, now
+        if has_stood_still:
+            # timers come before reading: whoever has sent something meanwhile is not late, we are
+            self._shared.clock.set(now)
+        else:
+            self._end_late()
         for sweep in self._sweeps:
-            sweep(loop.time())
+            sweep(now)
 
     def _end_late(self) -> None:
         """End what is late; while we stop, what is idle is late soon."""
