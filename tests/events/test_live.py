@@ -190,7 +190,7 @@ class One:
     def __init__(self, number: int, sub: str, live: Live, closed: list[Reason], all_closed: asyncio.Event) -> None:
         keys = (f"BLACKLIST:key:{number}", f"BLACKLIST:sub:{sub}")
         self.identifiers: Final = Identifiers(FindRevocation(keys), str(number), None, KeyLayout())
-        self.ends: Final = float(NOW + number)
+        self.ends = float(NOW + number)
         self._live: Final = live
         self._closed: Final = closed
         self._all_closed: Final = all_closed
@@ -227,6 +227,30 @@ def test_five_thousand_streams_of_one_subject_end_after_one_revocation() -> None
     closed, left, asked = asyncio.run(scene())
     assert (closed, left) == (5000, 5000)
     assert asked < 100
+
+
+def test_what_expires_together_ends_some_at_a_time_and_what_is_renewed_meanwhile_goes_on() -> None:
+    async def scene() -> tuple[int, int, bool]:
+        closed, clock = list[Reason](), Clock()
+        decides = engine(MemoryStore(), clock)
+        live = Live(decides.answer, decides.policy, clock=clock)
+        many = [One(number, "alice", live, closed, asyncio.Event()) for number in range(-1000, 0)]
+        for one in many:
+            live.add(one)
+        live.tick()
+        at_once = len(closed)
+        waiting = many[-1]  # it expired last, and goes on with a fresh token
+        live.discard(waiting)
+        waiting.ends = float(NOW + 60)
+        live.add(waiting)
+        many[-2].end(Refuse(reason=Reason.REVOKED))
+        for _ in range(50):  # turns of the loop; a fifth of them would do
+            await asyncio.sleep(0)
+        return at_once, len(closed), live.open == 1 and live.ended[Reason.EXPIRED] == 998
+
+    at_once, closed, goes_on = asyncio.run(scene())
+    assert 0 < at_once < 1000
+    assert (closed, goes_on) == (999, True)
 
 
 @final

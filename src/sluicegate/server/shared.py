@@ -4,9 +4,10 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final, Protocol, final
+
+import msgspec
 
 from sluicegate.adapters.forwarded import client_address
 from sluicegate.server.bare import BareSockets
@@ -47,8 +48,7 @@ class Clock:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(msgspec.Struct, frozen=True, gc=False):
     """Who is at the other end of a connection. `trusted`: a proxy, whose word on its own clients is believed."""
 
     address: str
