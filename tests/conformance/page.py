@@ -23,7 +23,7 @@ something that the next one may understand in another way.
 NOT_OURS: Final = (
     ("9110 4.2, 4.3", "URIs are made by clients and authorities; certificates of upstreams are checked as TLS has it"),
     ("9110 5.6.7", "old forms of dates: no date of a message is read, all pass on as they came"),
-    ("9110 6.5", "trailers that are merged or kept: none is, they are dropped"),
+    ("9110 6.5", "merging trailers into the header: none is"),
     ("9110 7.3, 7.5", "how a client finds a server and matches responses"),
     ("9110 7.7", "transforming proxies: content is not transformed"),
     ("9110 8.2 to 8.8", "representations, validators, ranges of languages: the upstream's, and passed on as they came"),

@@ -14,6 +14,10 @@ _LINE: Final = re.compile(rb"([A-Z]+) (\*|/[!-~]*) HTTP/1\.1")
 _STATUS: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [\t -~]*")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\t -~\x80-\xff]*)")
 _LENGTH: Final = re.compile(rb"[0-9]+")
+_NO_TRAILERS: Final = frozenset(
+    b"authorization connection cookie expect forwarded host proxy-authorization set-cookie te trailer "
+    b"transfer-encoding upgrade x-real-ip x-request-id".split()
+)
 _SIZE: Final = re.compile(rb"[1-9a-f][0-9a-f]*|0")
 
 
@@ -128,11 +132,25 @@ def _chunks(data: bytes, place: int) -> tuple[bytes, int] | None:
             raise NotStrict(f"a chunk's size: {data[place:line_end]!r}")
         size = int(data[place:line_end], 16)
         begin = line_end + 2
+        if size == 0:
+            end = _end_of_trailers(data, begin)
+            return None if end is None else (body, end)
         place = begin + size + 2
         if len(data) < place:
             return None
         if data[place - 2 : place] != b"\r\n":
             raise NotStrict("a chunk's end")
         body += data[begin : begin + size]
-        if size == 0:
-            return body, place
+
+
+def _end_of_trailers(data: bytes, place: int) -> int | None:
+    """Return where the trailers end; None where they do not yet. Servers put them among the headers, so look twice."""
+    if data.startswith(b"\r\n", place):
+        return place + 2
+    end = data.find(b"\r\n\r\n", place)
+    if end < 0:
+        return None
+    for name, _ in _fields(data[place:end].split(b"\r\n")):
+        if name in _NO_TRAILERS or name.replace(b"_", b"-").startswith((b"x-auth-", b"x-forwarded", b"content-")):
+            raise NotStrict(f"a trailer that others take for a header: {name!r}")
+    return end + 4

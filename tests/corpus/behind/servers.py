@@ -101,7 +101,9 @@ async def echo(listening: socket.socket) -> AsyncIterator[None]:
     server.close()
 
 
-_LEFT_OUT: Final = frozenset({"connection", "content-length", "transfer-encoding", "expect"})
+_LEFT_OUT: Final = frozenset(
+    {"connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"}
+)
 """What frames a message, or ends at the first hop: each server writes its own."""
 
 

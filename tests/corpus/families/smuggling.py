@@ -168,6 +168,22 @@ def _upgrade() -> Iterator[Case]:
                    "GET /open/smuggled 0")  # fmt: skip
 
 
+def _websocket() -> Iterator[Case]:
+    """A handshake that one reader takes for one and another does not (Emelyanov 2019): nothing behind it is a request."""
+    asks = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    key, version = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b"Sec-WebSocket-Version: 13\r\n"
+    for fields in (b"", key, b"Sec-WebSocket-Key: x\r\n", key + b"Sec-WebSocket-Version: 777\r\n"):
+        yield case(
+            f"a handshake with {shown(fields[:40])} {len(fields)}", GET + asks + fields + b"\r\n" + SMUGGLED, 426
+        )
+        yield case(f"a POST with {shown(fields[:40])} {len(fields)}", POST + asks + fields + b"\r\n" + SMUGGLED, 400)
+    yield case("a handshake with a length", GET + asks + key + version + LENGTH + b"\r\nhello" + SMUGGLED, 400)
+    yield case("a handshake in chunks", GET + asks + key + version + CHUNKED + b"\r\n" + HELLO + SMUGGLED, 400)
+    yield case(
+        "a handshake that is answered with 200", GET + asks + key + version + b"\r\n" + SMUGGLED, GOT, end="closed"
+    )
+
+
 def _misc() -> Iterator[Case]:
     yield case("a second line in the target", b"GET /open/a?b=\r\nX: y HTTP/1.1\r\n" + HOST + b"\r\n", 400)
     yield case("a request line for a field", GET + b"GET /open/smuggled HTTP/1.1\r\n\r\n", 400)
@@ -236,5 +252,5 @@ def _misc() -> Iterator[Case]:
 
 def cases() -> Iterator[Case]:
     """Yield them all."""
-    for part in (_kettle, _zero, _extensions, _expect, _upgrade, _misc):
+    for part in (_kettle, _zero, _extensions, _expect, _upgrade, _websocket, _misc):
         yield from part()
