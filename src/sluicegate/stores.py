@@ -16,6 +16,7 @@ from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisCluster, Red
 
 if TYPE_CHECKING:
     from sluicegate.backends.redis_address import Address
+    from sluicegate.backends.redis_tickets import RedisTickets
     from sluicegate.backends.sqlite import SqliteStore
     from sluicegate.backends.sqlite_events import SqliteEvents
     from sluicegate.backends.sqlite_tickets import SqliteTickets
@@ -81,11 +82,18 @@ def ticket_key_of(settings: Settings) -> TicketKey | None:
     return TicketKey(hmac.digest(secret.encode(), b"sluicegate tickets 1", "sha256"))
 
 
-def tickets_of(settings: Settings) -> "SqliteTickets | None":
+def tickets_of(settings: Settings) -> "SqliteTickets | RedisTickets | None":
     """Return where tickets are kept; None where none are given out. Nothing is opened until the first."""
     from sluicegate.backends.sqlite_tickets import SqliteTickets
 
-    return None if ticket_key_of(settings) is None else SqliteTickets(settings.state_dir)
+    where = settings.stateful_jwt.store
+    if ticket_key_of(settings) is None:
+        return None
+    if isinstance(where, RedisServer | RedisSocket):
+        from sluicegate.backends.redis_tickets import RedisTickets
+
+        return RedisTickets(_address(settings, where))  # which the store has read already, and found no fault
+    return SqliteTickets(settings.state_dir)
 
 
 def event_log_of(settings: Settings) -> "SqliteEvents":
