@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -174,14 +175,22 @@ def test_a_pipe_that_nobody_reads_blocks_nobody(tmp_path: Path) -> None:
 def test_writers_to_one_pipe_do_not_cut_each_others_lines(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    came: list[str] = []
-    reading = threading.Thread(target=lambda: came.extend(pipe.read_text().splitlines()))
-    reading.start()
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     holding = os.open(pipe, os.O_WRONLY)
     logs = [AccessLog(pipe, source={"worker": number}) for number in range(3)]
     for number in range(1000):
         for log in logs:
             log.ended(visit(id=str(number), user="u" * (number % 200)))
+    wait_for(lambda: not select.select([], [holding], [], 0)[1])  # it is full, and all three wait for room
+    os.set_blocking(reader, True)
+    came: list[str] = []
+
+    def read() -> None:
+        with open(reader, encoding="ascii") as lines_:  # noqa: PTH123 - a descriptor
+            came.extend(lines_)
+
+    reading = threading.Thread(target=read)
+    reading.start()
     for log in logs:
         log.close()
     os.close(holding)

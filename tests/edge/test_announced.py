@@ -13,6 +13,7 @@ import pytest
 
 from sluicegate.adapters.forwarded import trusts
 from sluicegate.server.certificate import Certificate
+from sluicegate.server.handover import release
 from sluicegate.server.limits import Limits, Rate
 from tests.cli.sluicegate import configure, serving
 from tests.edge.test_proxy_protocol import READ, v2
@@ -129,6 +130,18 @@ def test_a_client_of_a_trusted_proxy_is_not_that_proxy(gate: Gate, header: bytes
         assert "203.0.113.99" not in str(seen.headers)
         assert seen.all("X-Forwarded-Proto") == ("http",)
         assert wire.receive().status == 200
+
+
+@pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", PROXY])
+def test_a_client_that_was_announced_is_not_given_to_another_worker(gate: Gate, header: bytes) -> None:
+    """There it would come from the proxy itself: nothing of what was announced goes with a connection."""
+    gate[0].empty()
+    with connected(gate[0].address) as wire:
+        wire.send(header + request("/", BEARER))
+        gate[1].accept().serve(ONCE)
+        assert wire.receive().status == 200
+        listener = gate[0].gateway.listener
+        assert gate[0].call(lambda: [release(one) for one in listener.idle()]) == [None]
 
 
 @pytest.mark.parametrize("header", [PROXY, v2(0x11, bytes([192, 0, 2, 7, 1, 2, 3, 4, 0, 1, 0, 2]))])

@@ -118,6 +118,14 @@ class Running:
         future = asyncio.run_coroutine_threadsafe(self.gateway.stop(grace), self._loop)
         return lambda: future.result(30)
 
+    def call(self, question: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it returns
+        """Call this on the loop that the gateway runs on."""
+
+        async def asked() -> Any:  # noqa: ANN401 - likewise
+            return question()
+
+        return self._do(asked())
+
     def turn(self) -> None:
         """Let the loop turn until it has seen everything that was sent to it so far."""
         for _ in range(3):
