@@ -1,16 +1,24 @@
 """A ticket opens one stream, once, for the page that asked for it, for as long as its token is good."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from sluicegate.backends.memory import MemoryStore
 from sluicegate.backends.sqlite_tickets import SqliteTickets
+from sluicegate.core.decision import Admit, Reason, Refuse
 from sluicegate.core.flow import Hits
+from sluicegate.core.request import Request
+from sluicegate.core.revocation import Entry
+from sluicegate.core.ticket import name_of, seal
 from sluicegate.errors import StateUnavailable
-from tests.events.gate import Stream, Streams, bearer, streaming
+from tests.events.gate import KEY, Clock, Stream, Streams, bearer, engine, streaming
 from tests.table.tokens import NOW, mint
 from tests.wire import Response, connected, exchange, request
 
@@ -239,12 +247,35 @@ def test_what_is_kept_holds_neither_token_nor_ticket(tmp_path: Path, hub: Stream
 
 def test_what_somebody_else_wrote_into_the_ledger_opens_nothing(tmp_path: Path, hub: Streams) -> None:
     one = ticket(hub)
-    import sqlite3  # noqa: PLC0415 - the attacker's
-
-    with sqlite3.connect(tmp_path / "tickets.db") as attacker:
-        attacker.execute("UPDATE ticket SET record = CAST(replace(hex(record), hex('alice'), hex('admin')) AS BLOB)")
-    attacker.close()
+    with closing(sqlite3.connect(tmp_path / "tickets.db", isolation_level=None)) as attacker:
+        ((record,),) = attacker.execute("SELECT record FROM ticket").fetchall()
+        assert record.count(b"alice") > 0
+        attacker.execute("UPDATE ticket SET record = ?", (record.replace(b"alice", b"admin"),))
     assert refused(hub, one) == (401, "ticket")
+
+
+@pytest.mark.parametrize("is_revoked", [True, False])
+def test_the_decision_itself_asks_about_the_token_of_the_ticket(tickets: SqliteTickets, *, is_revoked: bool) -> None:
+    """And not only the stream, which asks once more when it is there."""
+    store, clock = MemoryStore(), Clock()
+    decides = engine(store, clock, tickets)
+    policy = structs.replace(decides.policy, tickets=KEY)
+    parent = decides.decide(Request(headers=[(b"authorization", b"Bearer " + mint().encode())]))
+    assert isinstance(parent, Admit)
+    assert parent.identity is not None
+    assert parent.identifiers is not None
+    record = seal(parent.identity, parent.identifiers, policy, topic="public-a", origin=b"")
+    one = b"A" * 43
+    tickets.put(name_of(one) or "", record, subject="alice", seconds=30)
+    if is_revoked:
+        store.put("BLACKLIST:sub:alice", Entry("security"))
+    decision = decides.decide(Request(query=b"ticket=" + one, topic="public-a"), policy)
+    if is_revoked:
+        assert isinstance(decision, Refuse)
+        assert decision.reason is Reason.REVOKED
+    else:
+        assert isinstance(decision, Admit)
+        assert decision.identity == parent.identity
 
 
 def test_without_the_ledger_there_is_no_answer_but_that(tmp_path: Path) -> None:
