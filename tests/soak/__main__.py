@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.soak import steady
+from tests.soak import relay, steady
 
-SOAKS: Final[Mapping[str, Callable[[float], None]]] = {"steady": steady.soak}
+SOAKS: Final[Mapping[str, Callable[[float], None]]] = {"steady": steady.soak, "relay": relay.soak}
 """Each runs for so many minutes, says what it sees, and raises `AssertionError` for what should not be."""
 
 
