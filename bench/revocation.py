@@ -47,7 +47,9 @@ def run(*, quick: bool) -> None:
             redis = stack.enter_context(redis_server())
             crowd = stack.enter_context(readers())
             served, issuer = started(stack, directory, redis, gateways, workers)
-            seen = [once(redis, crowd, served, issuer, streams=streams, number=number) for number in range(rounds)]
+            seen = [
+                once(redis, crowd, served, issuer=issuer, streams=streams, number=number) for number in range(rounds)
+            ]
         shutil.rmtree(directory)
         median, worst = statistics.median(seen), max(seen)
         print(f"{title}: {streams} streams, the last has ended after {median:.0f} ms, {worst:.0f} at most", flush=True)

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any, Final, final
 
 import pytest
@@ -93,7 +94,8 @@ class Doors:
 @pytest.mark.parametrize("when", ["before the decision", "after the decision", "after the last answer"])
 def test_a_revocation_between_two_steps_of_opening_is_never_missed(redis: Redis, when: str) -> None:
     doors = Doors(redis)
-    with node(redis, stateful=True, asked=doors) as hub, connected(hub.gate.address) as wire:
+    # the doors are closed before the loop that their connection is on
+    with node(redis, stateful=True, asked=doors) as hub, closing(doors), connected(hub.gate.address) as wire:
         if when == "before the decision":
             redis.cli(*SETEX)
         wire.send(request("/events/public-x", bearer(mint())))
@@ -111,7 +113,6 @@ def test_a_revocation_between_two_steps_of_opening_is_never_missed(redis: Redis,
         answer = wire.receive()
         assert (answer.status, json.loads(answer.body)["error"]) == (401, "api_key_blacklisted")
         ends(lambda: hub.hub.live.open == hub.hub.streams == 0)
-        doors.close()  # before its loop is
 
 
 def test_a_stream_that_is_blocked_on_a_slow_reader_is_broken_off(redis: Redis) -> None:
