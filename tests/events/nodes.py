@@ -61,8 +61,10 @@ def node(
         store = AsyncRedisStore(address, timeout=2)
         choices = {"asked": store, "feed": lambda _: TrackingFeed(address, prefixes=PREFIXES, probe=PROBE), **choices}
         with streaming(terms=terms, broker=topics, **choices) as streams:
-            yield streams
-            store.close()
+            try:
+                yield streams
+            finally:
+                store.close()  # before its loop is
     else:
         with streaming(terms=terms, broker=topics, **choices) as streams:
             yield streams
