@@ -230,6 +230,7 @@ def _gateway(
             upstream_spare=http.upstream_keepalive_connections,
         ),
         trusted=trusts(http.trusted_proxies),
+        reads_forwarded=http.forwarded_by == "forwarded",
         cors_allowed_origins=http.cors_allowed_origins,
         rate=_rate(settings, counts),
     )

@@ -76,6 +76,7 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
         '["10.0.0.1/8"]',
         "inside a network",
     ),
+    ("http", "forwarded_by", "x-forwarded", '"forwarded"', "forwarded", '"x-real-ip"', _CHOICE),
     ("http", "upstream_connect_timeout_ms", 5000, "250", 250, "0", _RANGE),
     ("http", "upstream_response_timeout_sec", 60, "600", 600, '"60s"', _NUMBER),
     ("http", "upstream_read_timeout_sec", 300, "30", 30, "0", _RANGE),

@@ -146,9 +146,9 @@ def upstream_headers(
 ) -> list[tuple[bytes, bytes]]:
     """Return what the upstream gets: the client's headers less what ends here, then ours.
 
-    Ends here: hop-by-hop fields and those that `Connection` may name, managed ones, and, unless the peer is a
-    trusted proxy, whatever tells of the client (`Forwarded`, `X-Forwarded-*`, `X-Original-*`, `X-Real-IP`, …). From a
-    trusted one these pass, `X-Forwarded-For` with the peer added and `-Proto` and `-Host` as its last words had them.
+    Ends here: hop-by-hop fields and those that `Connection` may name, managed ones, `Forwarded`, and, unless the peer
+    is a trusted proxy, whatever else tells of the client (`X-Forwarded-*`, `X-Original-*`, `X-Real-IP`, …). From a
+    trusted one this passes, `X-Forwarded-For` with the peer added and `-Proto` and `-Host` as its last words had them.
     `identity` comes last, and wins over any `X-Forwarded-*` of ours that a route sets itself.
     """
     kept: list[tuple[bytes, bytes]] = []
@@ -226,6 +226,9 @@ def _classify(name: bytes, extra: frozenset[bytes]) -> int:
     if lower in HOP_BY_HOP or lower == b"proxy":  # CVE-2016-5385: to a CGI upstream it would be HTTP_PROXY
         return _DROP
     telling = _tells(folded)
+    if lower == b"forwarded":
+        # where proxies write `X-Forwarded-*` it is their client's own, and where they write this, `hops` has read it
+        return _DROP
     if lower != folded:
         # a trusted proxy writes these with `-`; in another spelling they are its client's
         return _DROP if telling or folded in _NEVER_MISSPELT else _PASS

@@ -5,6 +5,7 @@ from typing import Final, Generic, Protocol, TypeVar, final
 
 from sluicegate.adapters.forward_auth import answer
 from sluicegate.adapters.forwarded import Fields, upstream_headers
+from sluicegate.adapters.hops import hops, told_by, written
 from sluicegate.adapters.render import Response, fold, header_value, identity_headers, template
 from sluicegate.core.decision import Admit, Identity
 from sluicegate.core.policy import Sources
@@ -95,7 +96,9 @@ class Passing:
         telling: frozenset[bytes] = frozenset(),
         guard: Guard | None = None,
         tunnels: Tunnels | None = None,
+        reads_forwarded: bool = False,
     ) -> None:
+        self._reads_forwarded: Final = reads_forwarded
         self._guard: Final = guard
         self._pool: Final = pools[0]
         self._balance: Final = Balance(pools) if len(pools) > 1 else None
@@ -188,6 +191,12 @@ class Passing:
             headers = [
                 (name, without_tokens(value, self._sources) if name == b"referer" else value) for name, value in headers
             ]
+        if self._reads_forwarded:
+            peer = connection.peer
+            found = hops(headers) if peer.trusted else ()
+            headers = told_by(found, headers)
+            own = written(found, peer=peer.address, scheme=peer.scheme, host=head.block.host)
+            ours = [*ours, (b"Forwarded", own)]
         return field_lines(head, connection, headers, extra=self._extra, ours=ours, host=self._host)
 
     def _stripped(self, connection: Connection, head: Head, request: Request, ours: list[tuple[bytes, bytes]]) -> bytes:

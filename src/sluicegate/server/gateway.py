@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, assert_never, final
 
 from sluicegate.adapters.forward_auth import UnclearOriginal, original, unclear
-from sluicegate.adapters.forwarded import client_address
+from sluicegate.adapters.hops import client_by
 from sluicegate.adapters.render import Response, fold, refusal
 from sluicegate.core.decision import Admit, Decision, Reason, Refuse
 from sluicegate.core.request import Request
@@ -53,7 +53,8 @@ def _nobody(_: str) -> bool:
 class Gateway:
     """Serves routes on one listener.
 
-    `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed; `rate` bounds what one address may
+    `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed, or, where the gate `reads_forwarded`,
+    whose `Forwarded` is; `rate` bounds what one address may
     ask; `cors_allowed_origins` are the pages that may read answers; `hub` serves event routes; `guard` ends
     what an upstream streams when its token ends; `instrument` is told what upstreams fail at; with a `certificate`
     clients speak TLS; `announces` tells whether a peer sends a PROXY protocol header ahead; `tell` is told of each
@@ -67,6 +68,7 @@ class Gateway:
         routes: Sequence[Route],
         limits: Limits | None = None,
         trusted: Callable[[str], bool] = _nobody,
+        reads_forwarded: bool = False,
         cors_allowed_origins: Sequence[str] = (),
         rate: Rate | SharedRate | None = None,
         hub: Hub | None = None,
@@ -80,7 +82,8 @@ class Gateway:
         self._sources: Final = engine.policy.sources
         self._begin: Final = engine.begin
         self._tickets: Final = engine.tickets
-        self._trusted: Final = trusted
+        self._client: Final = client_by(trusted, reads_forwarded=reads_forwarded)
+        self._reads_forwarded: Final = reads_forwarded
         self._cors: Final = Cors(cors_allowed_origins)
         self._rate: Final = rate
         self._hub: Final = hub
@@ -158,6 +161,7 @@ class Gateway:
                     telling=self._telling,
                     guard=self._guard,
                     tunnels=self._tunnels,
+                    reads_forwarded=self._reads_forwarded,
                 )
                 return Place(passing, route.policy, None)
             case Respond() as respond:
@@ -199,7 +203,7 @@ class Gateway:
         """Serve one request: at once where everything is at hand."""
         request_id = new_id()
         peer = connection.peer
-        client = client_address(peer.address, head.block.fields, self._trusted) if peer.trusted else peer.client
+        client = self._client(peer.address, head.block.fields) if peer.trusted else peer.client
         if connection.meter is not None:
             connection.meter.begin(request_id, client, head.method, head.target.path)
         if self._rate is not None and self._is_too_often(connection, head, client, request_id):

@@ -69,6 +69,11 @@ class Http(BaseModel):
     trusted_proxies: Annotated[tuple[TrustedNetwork, ...], Several('["10.0.0.0/8", "127.0.0.1"]')] = key(
         [], "Networks whose `X-Forwarded-*` headers are believed; from anybody else they are deleted."
     )
+    forwarded_by: Annotated[Literal["x-forwarded", "forwarded"], words("x-forwarded", "forwarded")] = key(
+        "x-forwarded",
+        "What `trusted_proxies` say it with: `X-Forwarded-*`, or `Forwarded` (RFC 7239). The other comes from their "
+        "clients, and is deleted.",
+    )
     upstream_connect_timeout_ms: Annotated[int, whole(1, 600_000)] = key(
         5000, "Milliseconds to connect to an upstream, TLS included; past it another is tried, or the answer is 504."
     )
