@@ -11,7 +11,7 @@ import msgspec
 from sluicegate.core.decision import NO_META, Identity, Reason
 from sluicegate.core.flow import FindRevocation
 from sluicegate.core.policy import ClaimNames, Policy, Requirement
-from sluicegate.core.revocation import KeyLayout, Kind, is_identifier
+from sluicegate.core.revocation import KeyLayout, is_identifier
 from sluicegate.core.token import Peeked, twin
 
 LATEST_DATE = 253402300799
@@ -20,6 +20,7 @@ LATEST_DATE = 253402300799
 _SCOPE_CLAIMS = ("scope", "scp", "permissions")
 _MAY_BE_NULL = frozenset({"sid", "azp", "client_id"})  # RFC 7519 defines the others, as strings
 _MISSING = object()
+_STRINGS = frozenset({str})
 _SHARED = frozenset({"azp", "client_id", "iss"})
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -88,10 +89,10 @@ def identify(peeked: Peeked, policy: Policy) -> Identifiers:
     named = layout.by_issuer.get(iss) if layout.issuers and isinstance(iss, str) else None
     for claim, prefix in layout.by_claim if named is None else named:
         value = claims.get(claim, "")
-        if type(value) is int and claim != "iss":  # RFC 7519 wants strings; issuers write numbers all the same
-            value = str(value)
         if value == "" or (value is None and claim in _MAY_BE_NULL):
             continue
+        if type(value) is int and claim != "iss":  # RFC 7519 wants strings; issuers write numbers all the same
+            value = str(value)
         if not (isinstance(value, str) and is_identifier(value)):
             msg = f"its {claim} is no short string or whole number"
             raise MalformedClaim(msg)
@@ -100,13 +101,19 @@ def identify(peeked: Peeked, policy: Policy) -> Identifiers:
             raise MalformedClaim(msg)
         keys.append(_once(prefix + value) if claim in _SHARED else prefix + value)
     if peeked.header.kid:
-        if not is_identifier(peeked.header.kid):
-            msg = "its kid has control characters"
-            raise MalformedClaim(msg)
-        keys.append(_once(layout.prefix(Kind.KID) + peeked.header.kid))
-    prefix = layout.prefix(Kind.TOKEN)
-    keys += [prefix + name.hex() for name in (peeked.digest, twin(peeked)) if name is not None]
+        keys.append(_key_of_kid(peeked.header.kid, layout))
+    keys.append(layout.by_token + peeked.digest.hex())
+    other = twin(peeked)
+    if other is not None:
+        keys.append(layout.by_token + other.hex())
     return Identifiers(FindRevocation(tuple(dict.fromkeys(keys))), jti, date(claims, "iat"), layout)
+
+
+def _key_of_kid(kid: str, layout: KeyLayout) -> str:
+    if not is_identifier(kid):
+        msg = "its kid has control characters"
+        raise MalformedClaim(msg)
+    return _once(layout.by_kid + kid)
 
 
 def date(claims: Mapping[str, Any], name: str) -> float | None:
@@ -134,11 +141,7 @@ def read(
     claims = peeked.claims
     expires_at = date(claims, "exp")
     not_before = max(date(claims, "nbf") or -math.inf, identifiers.issued_at or -math.inf)
-    audience = claims.get("aud", ())
-    audiences = (audience,) if isinstance(audience, str) else audience
-    if not isinstance(audiences, list | tuple) or not all(isinstance(item, str) for item in audiences):
-        msg = "its aud is neither a string nor a list of strings"
-        raise MalformedClaim(msg)
+    audiences = _audiences(claims)
     issuer = claims.get("iss")
     issuer = None if issuer is None else _once(issuer)
     user = _user(claims, names.user) if user is None else user
@@ -156,7 +159,7 @@ def read(
         "identity": identity,
         "identifiers": identifiers,
         "issuer": issuer,
-        "audiences": _once(tuple(audiences)),
+        "audiences": audiences,
         "not_before": not_before,
         "expires_at": expires_at,
         "payload": peeked.payload,
@@ -230,14 +233,28 @@ def find(claims: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - any JSO
     return None if value is _MISSING else value
 
 
+def _audiences(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    audience = claims.get("aud", _MISSING)
+    if audience is _MISSING:
+        return ()
+    if isinstance(audience, str):
+        return _once((audience,))
+    if isinstance(audience, list) and set(map(type, audience)) <= _STRINGS:
+        return _once(tuple(audience))
+    msg = "its aud is neither a string nor a list of strings"
+    raise MalformedClaim(msg)
+
+
 def _user(claims: Mapping[str, Any], names: Iterable[str]) -> str | None:
     for name in names:
         value = find(claims, name)
-        if isinstance(value, str | int | float | list) and not isinstance(value, bool):
-            found = text(value)
-            # An id stands in headers, logs and selectors: it obeys the rule of identifiers. Blank is empty.
-            if found.strip() and is_identifier(found):
-                return found
+        if not isinstance(value, str):
+            if not isinstance(value, int | float | list) or isinstance(value, bool):
+                continue
+            value = text(value)
+        # An id stands in headers, logs and selectors: it obeys the rule of identifiers. Blank is empty.
+        if is_identifier(value) and not value.isspace():
+            return value
     return None
 
 
@@ -245,8 +262,11 @@ def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for name in _SCOPE_CLAIMS:
         value = claims.get(name)
-        items = value.split(" ") if isinstance(value, str) else value if isinstance(value, list) else ()
-        found |= dict.fromkeys(item for item in items if isinstance(item, str) and item)
+        if isinstance(value, str):
+            found |= dict.fromkeys(value.split(" "))
+        elif isinstance(value, list):
+            found |= dict.fromkeys(item for item in value if isinstance(item, str))
+    found.pop("", None)
     return _once(tuple(found))
 
 
@@ -268,6 +288,8 @@ def _meta(claims: Mapping[str, Any], pairs: Iterable[tuple[str, str]]) -> Mappin
 
 def freeze(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Make a JSON value unchangeable: an identity is shared by every request of its token."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
         return tuple(freeze(item) for item in value)
     if isinstance(value, dict):

@@ -132,7 +132,8 @@ def _judge(
     state = UNKNOWN if store_silent else (yield from check_state(identifiers, policy, said))
     if state is UNKNOWN and policy.state == "refuse":
         return Refuse(reason=Reason.STATE_UNAVAILABLE, source=credential.source, state_unknown=True)
-    if peeked is not None and not isinstance(state, Revocation):
+    is_far = verifier.asks or (isinstance(verified, Verified) and verified.asked)
+    if is_far and peeked is not None and not isinstance(state, Revocation):
         if verifier.asks:
             verified = yield from verifier.verify(peeked, identifiers, request, now)
         now, state, verified = yield from _meanwhile(now, state, verified, identifiers, policy)

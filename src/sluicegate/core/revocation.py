@@ -53,10 +53,12 @@ _OF_AN_ISSUER = frozenset({Kind.SUB, Kind.SID, Kind.CLIENT})
 
 def is_identifier(text: str) -> bool:
     """Tell whether `text` may name something: 1 to 256 bytes of UTF-8, no control characters or surrogates."""
+    if text.isascii():  # which nearly all are, and of these the printable ones are those without control characters
+        return 0 < len(text) <= MAX_IDENTIFIER_BYTES and text.isprintable()
     return (
-        0 < len(text) <= MAX_IDENTIFIER_BYTES
+        len(text) <= MAX_IDENTIFIER_BYTES
         and _FORBIDDEN.search(text) is None
-        and (text.isascii() or len(text.encode()) <= MAX_IDENTIFIER_BYTES)
+        and len(text.encode()) <= MAX_IDENTIFIER_BYTES
     )
 
 
@@ -79,8 +81,9 @@ class KeyLayout(msgspec.Struct, frozen=True, kw_only=True):
     are such tokens.
 
     What follows from these is reckoned once: `by_claim` is what the keys of each selecting claim begin with,
-    `by_issuer` the same for a named issuer; `reserved` is how a `jti` may not begin, lest it spell the key of another
-    kind, and mostly empty; `names` is how the value of an unnamed issuer may not begin, for the same reason.
+    `by_issuer` the same for a named issuer, `by_kid` and `by_token` what those of a key and of one whole token begin
+    with; `reserved` is how a `jti` may not begin, lest it spell the key of another kind, and mostly empty; `names` is
+    how the value of an unnamed issuer may not begin, for the same reason.
     """
 
     blacklist_prefix: str = "BLACKLIST:key:"
@@ -89,6 +92,8 @@ class KeyLayout(msgspec.Struct, frozen=True, kw_only=True):
     unnamed: bool = True
     by_claim: tuple[tuple[str, str], ...] = ()
     by_issuer: Mapping[str, tuple[tuple[str, str], ...]] = {}
+    by_kid: str = ""
+    by_token: str = ""
     reserved: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
@@ -99,6 +104,8 @@ class KeyLayout(msgspec.Struct, frozen=True, kw_only=True):
         reserved = tuple(prefix.removeprefix(own) for prefix in others if prefix.startswith(own))
         msgspec.structs.force_setattr(self, "reserved", reserved)
         msgspec.structs.force_setattr(self, "by_claim", self._by_claim(""))
+        msgspec.structs.force_setattr(self, "by_kid", self.prefix(Kind.KID))
+        msgspec.structs.force_setattr(self, "by_token", self.prefix(Kind.TOKEN))
         by_issuer = {iss: self._by_claim(f"{name}:") for iss, name in self.issuers.items()}
         msgspec.structs.force_setattr(self, "by_issuer", by_issuer)
         msgspec.structs.force_setattr(self, "names", tuple(f"{name}:" for name in self.issuers.values()))

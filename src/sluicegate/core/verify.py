@@ -80,8 +80,9 @@ class VerifiedCache:
             return
         if len(self._young) >= self._half:  # and `_going` is empty: as many were put since it was made
             self._going, self._old, self._young = self._old, self._young, {}
-        with contextlib.suppress(KeyError):  # empty, or another thread has just taken the last
-            self._going.popitem()
+        if self._going:
+            with contextlib.suppress(KeyError):  # another thread has just taken the last
+                self._going.popitem()
         self._old.pop(digest, None)
         self._young[digest] = verified
 
