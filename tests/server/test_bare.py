@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from sluicegate.server.bare import BareSocket, BareSockets
+from sluicegate.server.heap import Heap
 from sluicegate.server.shared import reset
 
 WITHIN: Final = 10
@@ -53,10 +54,10 @@ class Taken(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def taken() -> AsyncIterator[tuple[Taken, socket.socket]]:
+async def taken(*, heap: Heap | None = None) -> AsyncIterator[tuple[Taken, socket.socket]]:
     """A bare socket, and its client's end, which blocks nobody."""
     loop = asyncio.get_running_loop()
-    sockets = BareSockets(loop)
+    sockets = BareSockets(loop, heap=heap)
     protocol = Taken(sockets)
     server = await loop.create_server(lambda: protocol, "127.0.0.1", 0)
     try:
@@ -124,6 +125,16 @@ def test_the_event_loop_lets_go_of_a_connection_that_has_gone_bare(scene: Scene)
             assert not ours.lost.is_set()
             ours.transport.write(b"still here")
             assert await read(client, 10) == b"still here"
+
+    scene(acts)
+
+
+def test_the_memory_of_what_it_took_the_place_of_goes_back_to_the_system(scene: Scene) -> None:
+    async def acts() -> None:
+        given = asyncio.Event()
+        heap = Heap(asyncio.get_running_loop(), rush=1, after=0, give_back=given.set)
+        async with taken(heap=heap), asyncio.timeout(WITHIN):
+            await given.wait()
 
     scene(acts)
 

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, final
 
+from sluicegate.server.heap import Heap
+
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
 _READ: Final = getattr(select, "EPOLLIN", 0)
 _LEFT: Final = getattr(select, "EPOLLRDHUP", 0)
@@ -26,8 +28,9 @@ _PIECE: Final = 65_536
 class BareSockets:
     """The bare sockets of one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, heap: Heap | None = None) -> None:
         self._loop: Final = loop
+        self._heap: Final = heap or Heap(loop)
         self._open: Final[list[BareSocket | None]] = []  # by number: the system gives out the lowest, so they lie close
         self._epoll: Final = select.epoll() if hasattr(select, "epoll") else None
         if self._epoll is not None:
@@ -59,6 +62,7 @@ class BareSockets:
             return transport
         transport.set_protocol(_NOBODY)
         transport.abort()
+        self._heap.freed()
         while len(self._open) <= number:
             self._open.append(None)
         bare = self._open[number] = BareSocket(self, protocol, number, _READ if is_read else _LEFT)
