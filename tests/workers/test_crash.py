@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.wire import Wire, exchange
 from tests.workers.gateway import asking, is_alive, many, several, worker_of
 from tests.workers.load import Tally, load, wait_for
@@ -78,6 +80,28 @@ def test_a_worker_ended_by_hand_is_replaced_too(tmp_path: Path) -> None:
             wait_for(lambda: gate.said(DIED), "its end")
             wait_for(lambda: len(gate.pids()) == 2, "the replacement")
         assert tally.failures == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_dies_while_its_successors_start_stops_no_reload(tmp_path: Path, workers: int) -> None:
+    with several(tmp_path, workers=workers) as gate:
+        for generation in range(2, 6):
+            old = gate.pids()
+            gate.gateway.process.signal(signal.SIGHUP)
+            wait_for(lambda: len(children(gate.gateway.process.pid)) > workers, "the successors")
+            os.kill(old[0], signal.SIGKILL)
+            wait_for(lambda count=generation - 1: len(gate.said("reloaded")) == count, "the reload")
+            assert gate.health()["generation"] == generation
+            assert exchange(gate.address, asking("/open")).status == 200
+            # and whoever took the place of the dead one serves nobody under the old settings
+            wait_for(lambda: set(children(gate.gateway.process.pid)) == set(gate.pids()), "the old ones to end")
+            assert len(gate.pids()) == workers
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that live."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [child for child in map(int, found) if is_alive(child)]
 
 
 def test_a_revocation_is_known_to_every_worker_at_its_next_request(tmp_path: Path) -> None:

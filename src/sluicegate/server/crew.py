@@ -37,6 +37,10 @@ class Phase(Enum):
     """Killed on purpose, before it served anybody."""
 
 
+_BEFORE: Final = {Phase.PREPARED: Phase.STARTING, Phase.READY: Phase.PREPARED, Phase.RETIRED: Phase.RETIRING}
+"""What a worker must have been, to come to be this by its own word."""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -108,6 +112,21 @@ class Worker:
     def say(self, letter: Letter, heir: Post | None = None) -> None:
         """Tell it something."""
         self.post.send(letter, () if heir is None else (heir.fileno(),))
+
+    def comes_to(self, phase: Phase) -> bool:
+        """Take note of what it says of itself; tell whether that still holds.
+
+        What it said before it was told to end, and is read after that, must not bring it back.
+        """
+        if self.phase is not _BEFORE[phase]:
+            return False
+        self.phase = phase
+        return True
+
+    def drop(self) -> None:
+        """Kill it: it serves nobody."""
+        self.phase = Phase.DROPPED
+        self.process.kill()
 
     def entry(self) -> dict[str, Any]:
         """Return what the roster says of it."""

@@ -90,7 +90,9 @@ class Supervisor:
     # one worker
 
     def _spawn(self, generation: Generation, number: int) -> None:
-        if self._signals or generation not in {self._generation, self._next}:
+        # one that is being taken over from gets no more workers: nobody would end them
+        is_left = generation is self._generation and self._next is not None and self._next.is_switching
+        if self._signals or is_left or generation not in {self._generation, self._next}:
             return
         try:
             ours, theirs = Post.pair()
@@ -117,14 +119,11 @@ class Supervisor:
     def _hear(self, worker: Worker) -> None:
         for letter, _ in worker.post.receive():
             match letter.kind:
-                case "prepared":
-                    worker.phase = Phase.PREPARED
+                case "prepared" if worker.comes_to(Phase.PREPARED):
                     self._prepared(worker)
-                case "ready":
-                    worker.phase = Phase.READY
+                case "ready" if worker.comes_to(Phase.READY):
                     self._announce(worker.generation)
-                case "retired":
-                    worker.phase = Phase.RETIRED
+                case "retired" if worker.comes_to(Phase.RETIRED):
                     self._take_over()
                 case "failed":
                     worker.faults = letter.faults
@@ -195,6 +194,9 @@ class Supervisor:
         if old is not None:
             turn_away(old.plan.sockets - generation.plan.sockets)
         for worker in self._crew.of(old):
+            if worker.phase is Phase.STARTING:  # in the place of one that died
+                worker.drop()
+                continue
             before, after = Post.pair()
             heir = heirs[worker.number % len(heirs)]
             worker.phase = Phase.RETIRING
@@ -244,8 +246,7 @@ class Supervisor:
         if generation is self._generation:
             self._generation = None
         for worker in self._crew.of(generation):
-            worker.phase = Phase.DROPPED
-            worker.process.kill()
+            worker.drop()
         for held in generation.plan.sockets - self._held():
             held.close()
         if self._generation is not None:
