@@ -18,7 +18,7 @@ from tests.events.nodes import address_of, ends, gaps, node, published, texts, u
 from tests.servers.cable import cable
 from tests.servers.redis import Redis, redis_server
 from tests.table.tokens import mint
-from tests.wire import connected, request
+from tests.wire import connected, exchange, request
 
 READERS: Final = 200
 
@@ -235,6 +235,28 @@ def raw(server: Redis, *words: bytes) -> None:
     with socket.create_connection((server.host, server.port)) as wire:
         wire.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words))
         assert not wire.recv(100).startswith(b"-")
+
+
+def test_a_key_of_somebody_else_where_a_topic_should_be_stops_that_topic_alone(server: Redis) -> None:
+    key = "sluicegate:events:topic:public-taken"
+    with node(server) as hub, hub.reading("public-free") as free, hub.reading("public-taken") as taken:
+        published(hub, "public-taken", "before")
+        assert taken.next() == [("message", "before")]
+        raw(server, b"DEL", key.encode())
+        raw(server, b"SET", key.encode(), b"x")
+        raw(server, b"PUBLISH", b"sluicegate:events:0:public-taken", b"look")
+        assert hub.publish("public-taken", "lost").status == 503
+        published(hub, "public-free", "1")
+        assert free.next() == [("message", "1")]
+        with node(server) as other:  # which has never read it
+            assert exchange(other.gate.address, request("/events/public-taken", bearer(mint()))).status == 503
+            published(other, "public-free", "2")
+            assert free.next() == [("message", "2")]
+            raw(server, b"DEL", key.encode())
+            with other.reading("public-taken") as there:
+                published(hub, "public-taken", "after")
+                assert texts(until(taken, "after")) == ["after"]
+                assert there.next() == [("message", "after")]
 
 
 @pytest.mark.parametrize("accident", ["snapped", "clients killed", "silence"])

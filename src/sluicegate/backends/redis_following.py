@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from sluicegate.backends.redis_entries import Entries, Entry
 from sluicegate.backends.redis_line import Line
-from sluicegate.backends.redis_wire import Reply, Wire, is_error, pack, quoted
+from sluicegate.backends.redis_wire import Reply, Wire, is_error, is_one_of, pack, quoted
 from sluicegate.ports import EventId, Hearer
 from sluicegate.sse.history import BEGINNING
 
@@ -30,7 +30,7 @@ _AT_ONCE: Final = 8
 class Held:
     """A topic that this node holds. `last`: up to where it was heard, None before it ever was."""
 
-    __slots__ = ("before", "is_heard", "is_held", "is_unbroken", "last", "topic", "waiting")
+    __slots__ = ("before", "is_heard", "is_held", "is_stuck", "is_unbroken", "last", "topic", "waiting")
 
     def __init__(self, topic: str) -> None:
         self.topic: Final = topic
@@ -41,6 +41,8 @@ class Held:
         """What is told from now on is new."""
         self.is_unbroken = False
         """Everything has been told since the last event: a stream that begins anew has lost nothing."""
+        self.is_stuck = False
+        """What stands under its key is no stream: it is read again when somebody publishes, or wants to read."""
         self.is_held = True
         self.waiting: Final[list[asyncio.Future[None]]] = []
 
@@ -75,6 +77,8 @@ class Following:
             if self._line is not None:
                 self._due.append(held)
                 self._proceed(self._line)
+        elif held.is_stuck:
+            self._again(held)
         return held
 
     def release(self, topic: str) -> None:
@@ -102,7 +106,7 @@ class Following:
         if self._line is not None:
             self._line, self._lost_at = None, self._now()
         for held in self._held.values():
-            held.is_heard = held.is_unbroken = False
+            held.is_heard = held.is_unbroken = held.is_stuck = False
 
     def told(self, push: list[object]) -> None:
         """Take what was published somewhere."""
@@ -111,6 +115,8 @@ class Following:
                 held = self._by_channel.get(channel)
                 if held is not None and held.is_heard and held.last is not None:
                     self._take(held, held.last, self._entries.told(payload))
+                elif held is not None and held.is_stuck:
+                    self._again(held)
 
     def _take(self, held: Held, last: EventId, entry: Entry | None) -> None:
         """Take what was told if it is what comes next, and ask the stream where that cannot be seen."""
@@ -124,6 +130,10 @@ class Following:
             return
         held.is_heard = False
         held.is_unbroken = True
+        self._again(held)
+
+    def _again(self, held: Held) -> None:
+        held.is_stuck = False
         if self._line is not None:
             self._due.append(held)
             self._proceed(self._line)
@@ -153,7 +163,12 @@ class Following:
         if is_error(reply):
             line.drop(self._wire.failure(f"does not carry events: {quoted(reply)}"))
 
-    def _read(self, line: Line, reply: Reply) -> list[Entry] | None:
+    def _read(self, line: Line, held: Held, reply: Reply) -> list[Entry] | None:
+        if is_one_of(reply, "WRONGTYPE"):  # somebody else's key: no other topic is to wait for it
+            held.is_stuck = True
+            self._garbled(held.topic)
+            self._free(line)
+            return None
         self._check(line, reply)
         entries = self._entries.read(reply)
         if entries is None:
@@ -162,7 +177,7 @@ class Following:
 
     def _begin(self, line: Line, held: Held, reply: Reply) -> None:
         """With the last entry of a stream: begin there, or find out what to read."""
-        entries = self._read(line, reply)
+        entries = self._read(line, held, reply)
         if entries is None:
             return
         newest = entries[-1].id if entries else None
@@ -188,7 +203,7 @@ class Following:
         line.send(after, lambda reply: self._page(line, held, reply))
 
     def _page(self, line: Line, held: Held, reply: Reply) -> None:
-        entries = self._read(line, reply)
+        entries = self._read(line, held, reply)
         if entries is None:
             return
         for entry in entries:
@@ -206,11 +221,14 @@ class Following:
 
     def _settle(self, line: Line, held: Held) -> None:
         held.is_heard = True
-        self._busy -= 1
         waiting, held.waiting[:] = tuple(held.waiting), ()
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+        self._free(line)
+
+    def _free(self, line: Line) -> None:
+        self._busy -= 1
         self._proceed(line)
 
     def _miss(self, held: Held, lost: EventId) -> None:
