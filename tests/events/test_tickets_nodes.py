@@ -1,17 +1,22 @@
 """Gateways that share a Redis take each other's tickets, each ticket once."""
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Final
 
 import anyio
 import pytest
 
 from sluicegate.backends.redis_address import Address
 from sluicegate.backends.redis_tickets import PREFIX, RedisTickets
+from sluicegate.errors import StateUnavailable
 from tests.events.gate import Streams, bearer, streaming
+from tests.servers.ports import LOOPBACK
 from tests.servers.redis import Redis
 from tests.table.tokens import mint
 from tests.wire import connected, exchange, request
@@ -91,4 +96,62 @@ async def test_nobody_gets_more_than_his_part_nor_all_more_than_fit(redis: Redis
     assert kept == [True, True, False, True, False, False]
     assert await ledger.take("n0") == b"record"
     assert await ledger.take("n0") is None
+    ledger.close()
+
+
+class Halting:
+    """A way to Redis on which the first half of what counts a ticket arrives, and the second when a key has gone."""
+
+    host = LOOPBACK
+
+    def __init__(self, redis: Redis, key: str) -> None:
+        self._redis: Final = redis
+        self._key: Final = key
+        self._near: Final = socket.create_server((LOOPBACK, 0))
+        self.port: int = self._near.getsockname()[1]
+        self._thread: Final = threading.Thread(target=self._carry)
+        self._thread.start()
+
+    def _carry(self) -> None:
+        near, _ = self._near.accept()
+        with near, socket.create_connection((self._redis.host, self._redis.port)) as far:
+            answers = threading.Thread(target=self._pump, args=(far, near))
+            answers.start()
+            while data := near.recv(65536):
+                first, mark, rest = data.partition(b"*2\r\n$4\r\nINCR\r\n")
+                far.sendall(first)
+                while mark and self._redis.cli("EXISTS", self._key) != "0":
+                    pass
+                far.sendall(mark + rest)
+            far.shutdown(socket.SHUT_WR)
+            answers.join()
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket) -> None:
+        while data := source.recv(65536):
+            sink.sendall(data)
+
+    def close(self) -> None:
+        self._near.close()
+        self._thread.join()
+
+
+async def test_no_count_outlives_its_time_though_it_runs_out_while_a_ticket_is_counted(redis: Redis) -> None:
+    """Else nobody would get a ticket any more, once as many had been given in all as may be given at one time."""
+    key = f"{PREFIX}of:one"
+    redis.cli("SET", key, "1", "PX", "300")
+    way = Halting(redis, key)
+    ledger = RedisTickets(Address(host=way.host, port=way.port))
+    with anyio.fail_after(10):
+        assert await ledger.put("n", b"record", subject="one", seconds=30)
+    ledger.close()
+    way.close()
+    assert all(0 < int(redis.cli("TTL", key)) <= 30 for key in redis.cli("KEYS", f"{PREFIX}*").split())
+
+
+async def test_a_count_that_is_none_gives_no_ticket(redis: Redis) -> None:
+    redis.cli("LPUSH", f"{PREFIX}all", "x")
+    ledger = RedisTickets(Address(host=redis.host, port=redis.port))
+    with anyio.fail_after(10), pytest.raises(StateUnavailable):
+        await ledger.put("n", b"record", subject="one", seconds=30)
     ledger.close()

@@ -53,10 +53,15 @@ class RedisTickets:
 
     def _put(self, name: str, record: bytes, subject: str, seconds: int) -> bool:
         counts = (f"{PREFIX}of:{subject}", f"{PREFIX}all")
+        # in one transaction: a count that ran out between the two commands would begin anew, and never end
         counting = [pack("SET", key, 0, "EX", seconds, "NX") + pack("INCR", key) for key in counts]
-        _, own, _, total = self._asked(b"".join(counting), 4)
-        if not (isinstance(own, int) and isinstance(total, int) and own <= self._most_of_one and total <= self._most):
-            return False
+        *_, counted = self._asked(pack("MULTI") + b"".join(counting) + pack("EXEC"), 6)
+        match counted:
+            case [_, int(own), _, int(total)]:
+                if own > self._most_of_one or total > self._most:
+                    return False
+            case _:
+                raise self._wire.failure("does not count tickets")
         (kept,) = self._asked(pack("SET", f"{PREFIX}{name}", record, "EX", seconds, "NX"), 1)
         return kept is not None
 
