@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from tests.corpus.case import DATA, Case, written
-from tests.corpus.families import chunks, fields, framing, hosts, lines, pipelines, smuggling, targets
+from tests.corpus.families import chunks, fields, framing, hosts, lines, pipelines, published, smuggling, targets
 from tests.corpus.replies import replies
 
 FAMILIES: Final[Mapping[str, Callable[[], Iterator[Case]]]] = {
     module.__name__.rpartition(".")[2]: module.cases
-    for module in (framing, chunks, fields, hosts, lines, targets, smuggling, pipelines)
+    for module in (framing, chunks, fields, hosts, lines, targets, smuggling, published, pipelines)
 }
 
 

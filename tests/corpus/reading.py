@@ -13,7 +13,7 @@ import msgspec
 _LINE: Final = re.compile(rb"([A-Z]+) (\*|/[!-~]*) HTTP/1\.1")
 _STATUS: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [\t -~]*")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\t -~\x80-\xff]*)")
-_LENGTH: Final = re.compile(rb"[0-9]+")
+_LENGTH: Final = re.compile(rb"0|[1-9][0-9]*")  # one that begins with 0 is octal to some
 _NO_TRAILERS: Final = frozenset(
     b"authorization connection cookie expect forwarded host proxy-authorization set-cookie te trailer "
     b"transfer-encoding upgrade x-real-ip x-request-id".split()
@@ -72,6 +72,9 @@ def take_request(data: bytes) -> tuple[Sent, int] | None:
     if whole is None:
         return None
     body, end = whole
+    # RFC 9110, 10.1.1; who sends chunks may yet send none
+    if (b"expect", b"100-continue") in fields and not body and (b"transfer-encoding", b"chunked") not in fields:
+        raise NotStrict("an expectation without content")
     written = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
     return Sent(matched[1].decode(), matched[2].decode(), written, body, data[:end]), end
 
@@ -150,7 +153,10 @@ def _end_of_trailers(data: bytes, place: int) -> int | None:
     end = data.find(b"\r\n\r\n", place)
     if end < 0:
         return None
-    for name, _ in _fields(data[place:end].split(b"\r\n")):
+    lines = data[place:end].split(b"\r\n")
+    if any(b": " not in line for line in lines):
+        raise NotStrict(f"a trailer that could be a request line to who skips its name: {lines!r}")
+    for name, _ in _fields(lines):
         if name in _NO_TRAILERS or name.replace(b"_", b"-").startswith((b"x-auth-", b"x-forwarded", b"content-")):
             raise NotStrict(f"a trailer that others take for a header: {name!r}")
     return end + 4

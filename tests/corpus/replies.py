@@ -114,7 +114,16 @@ def _bodies() -> Iterator[Reply]:
         yield _bad(f"chunks {shown(chunks)} behind a good one", begun, closes=True)
     yield _bad("chunked from HTTP/1.0", b"HTTP/1.0 200 OK\r\n" + _CHUNKED + _CHUNKS, closes=True)
     yield _good("a length", _OK + _TWO + _END)
+    for length in (b"02", b"002", b"000000000000000002"):
+        yield _good(f"a length of {shown(length)}", _OK + b"Content-Length: " + length + b"\r\n" + _END)
+    for length in (b"00", b"0000"):
+        yield _good(f"a length of {shown(length)}", _OK + b"Content-Length: " + length + b"\r\n\r\n", "200 0")
+        yield _good(
+            f"a length of {shown(length)} to HEAD", _OK + b"Content-Length: " + length + b"\r\n\r\n", "200 0", to="HEAD"
+        )
     yield _good("chunks", _OK + _CHUNKED + _CHUNKS)
+    heavy = _OK + _CHUNKED + b"\r\n" + (b"1;" + b"a" * 900 + b"\r\nx\r\n") * 20 + b"0\r\n\r\n"
+    yield _bad("extensions of 18,000 bytes together", heavy)
     yield _good("chunks with an extension and trailers", _OK + _CHUNKED + b"\r\n2;a=b\r\nok\r\n0\r\nX: y\r\n\r\n")
     yield _good("until the end", _OK + _END, kept=False, closes=True)
     yield _good("until the end, from HTTP/1.0", b"HTTP/1.0 200 OK\r\n" + _END, kept=False, closes=True)

@@ -53,7 +53,7 @@ def _short(family: str) -> list[tuple[Case, bytes]]:
     """Return the short cases; of the families that try byte after byte, every third."""
     cases = ((one, one.sent(TOKEN)) for one in read(family))
     short = [(one, sent) for one, sent in cases if len(sent) <= SHORT]
-    return short[:: 3 if family in {"chunks", "fields", "hosts", "lines", "targets"} else 1]
+    return short[:: 3 if family in {"chunks", "fields", "hosts", "lines", "published", "targets"} else 1]
 
 
 async def _cut(family: str) -> list[str]:

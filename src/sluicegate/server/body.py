@@ -7,6 +7,7 @@ from typing import ClassVar, Final, Protocol, final
 from sluicegate.server.malformed import Malformed
 
 _LONGEST_LINE: Final = 1024  # a chunk's size with its extensions, which nobody uses
+_MOST_EXTENSIONS: Final = 16_384  # of all chunks together: what is read and dropped is work that no limit counts
 _MOST_TRAILERS: Final = 8192
 
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -88,12 +89,13 @@ class Chunked:
     hides one, a size that overflows.
     """
 
-    __slots__ = ("_at_trailers", "_left", "_limit", "_line", "_size", "done", "rest", "trailers")
+    __slots__ = ("_at_trailers", "_extended", "_left", "_limit", "_line", "_size", "done", "rest", "trailers")
     sized: ClassVar[bool] = False
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit: Final = limit
         self._size = 0
+        self._extended = 0
         self._left = 0
         self._line = b""
         self._at_trailers = False
@@ -147,6 +149,9 @@ class Chunked:
         matched = _SIZE.fullmatch(line)
         if matched is None:
             raise _bad("A chunk has no size")
+        self._extended += len(line) - matched.end(1)
+        if self._extended > _MOST_EXTENSIONS:  # CVE-2023-39326, CVE-2024-22019
+            raise _bad("The extensions of the chunks are too long together")
         size = int(matched[1], 16)
         if size == 0:
             self._size = 0

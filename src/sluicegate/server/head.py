@@ -12,6 +12,7 @@ from typing import Final, final
 import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from sluicegate.server.fields import Fields
 from sluicegate.server.limits import Limits
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.request_line import start_line
@@ -91,25 +92,6 @@ class Head(msgspec.Struct):
     def __repr__(self) -> str:
         """Show neither query nor headers: tokens live there."""
         return f"<Head {self.method} {self.target.path!r}>"
-
-
-@final
-class Fields:
-    """What llhttp calls with the fields of a head. It does not hold the parser, which holds it: no cycle."""
-
-    __slots__ = ("complete", "pairs")
-
-    def __init__(self) -> None:
-        self.pairs: list[tuple[bytes, bytes]] = []
-        self.complete = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one field. llhttp leaves white space behind a value; it is no part of it (RFC 9110, 5.5)."""
-        self.pairs.append((name.lower(), value.rstrip()))
-
-    def on_headers_complete(self) -> None:
-        """Take note of the empty line."""
-        self.complete = True
 
 
 @final
@@ -276,7 +258,7 @@ def _check_singles(pairs: list[tuple[bytes, bytes]]) -> None:
 def _take_authority(block: Block, authority: bytes) -> None:
     # RFC 9112, 3.2.2: what the target names counts, and the Host that came is replaced by it
     block.host = block.by_name[b"host"] = authority
-    block.fields = [field for field in block.fields if field[0] != b"host"] + [(b"host", authority)]
+    _replace(block, b"host", authority)
 
 
 def _frame(block: Block, limits: Limits) -> None:
@@ -297,16 +279,26 @@ def _frame(block: Block, limits: Limits) -> None:
         if _LENGTH.fullmatch(length) is None:
             raise Malformed(400, "framing", "A length is no number")
         block.length = int(length)
+        if length.startswith(b"0") and length != b"0":  # to some 010 is eight: what goes on is read by all alike
+            _replace(block, b"content-length", b"%d" % block.length)
         if limits.body is not None and block.length > limits.body:
             raise Malformed(413, "body_size", "A request body is too long")
-    expectation = by_name.get(b"expect")
-    if expectation is not None:
-        if not block.http11:  # RFC 9110, 10.1.1: HTTP/1.0 knows no expectations
-            block.fields = [field for field in block.fields if field[0] != b"expect"]
-        elif expectation.lower() != b"100-continue":
-            raise Malformed(417, "expectation", "An expectation is not understood")
-        else:
-            block.expects = bool(block.length)
+    if b"expect" in by_name:
+        _expect(block, by_name[b"expect"])
+
+
+def _expect(block: Block, expectation: bytes) -> None:
+    if block.http11 and expectation.lower() != b"100-continue":
+        raise Malformed(417, "expectation", "An expectation is not understood")
+    # RFC 9110, 10.1.1: HTTP/1.0 knows no expectations, and nobody may expect 100 who has no content to send
+    block.expects = block.http11 and bool(block.length)
+    if not block.expects:
+        _replace(block, b"expect")
+
+
+def _replace(block: Block, name: bytes, value: bytes | None = None) -> None:
+    """Let a field go on with another value, or not at all."""
+    block.fields = [field for field in block.fields if field[0] != name] + ([(name, value)] if value else [])
 
 
 def _too_many() -> Malformed:

@@ -146,6 +146,7 @@ def _read(head: bytes, status: int, method: str, *, http11: bool) -> Reply:
         lines = _without(lines, options - _CLIENTS)
     elif connection is not None:
         persistent = True
+    lines = _decimal(lines, fields)
     body = _body(status, fields, method, http11=http11)
     if status < 200 or status == 204:  # noqa: PLR2004 - RFC 9110, 8.6: these carry no length
         lines = _without(lines, {b"content-length"})
@@ -163,6 +164,15 @@ def _without(lines: bytes, names: set[bytes]) -> bytes:
     """Return the lines less the fields with these names, which are in lower case."""
     start, *rest = lines.split(b"\r\n")
     return b"\r\n".join([start, *[line for line in rest if line.partition(b":")[0].lower() not in names]])
+
+
+def _decimal(lines: bytes, fields: dict[bytes, bytes]) -> bytes:
+    """Return the lines with a length that does not begin with 0, which some take for octal."""
+    length = fields.get(b"content-length", b"")
+    if length[:1] != b"0" or length == b"0" or not length.isdigit():
+        return lines
+    fields[b"content-length"] = length = length.lstrip(b"0") or b"0"
+    return b"%bContent-Length: %b\r\n" % (_without(lines, {b"content-length"}), length)
 
 
 def _body(status: int, fields: dict[bytes, bytes], method: str, *, http11: bool) -> Body | None:

@@ -39,7 +39,9 @@ def last_chunk(trailers: Sequence[bytes], managed: frozenset[bytes] = _NONE) -> 
     """Return the end of a body, with those of these field lines that may stand there; `managed` are folded names."""
     if not trailers:
         return LAST_CHUNK
-    kept = [b"%b\r\n" % line for line in trailers if may_trail(line.partition(b":")[0].lower(), managed)]
+    parted = [line.partition(b":")[::2] for line in trailers]
+    # With a space, whatever the sender wrote: `X:GET / HTTP/1.1` has been two bytes and a request (CVE-2023-40175).
+    kept = [b"%b: %b\r\n" % (name, value.strip(b" \t")) for name, value in parted if may_trail(name.lower(), managed)]
     return b"".join((b"0\r\n", *kept, b"\r\n"))
 
 

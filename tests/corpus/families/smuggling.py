@@ -2,7 +2,7 @@
 
 CL.TE, TE.CL and TE.TE (Linhart and others 2005, Kettle 2019), CL.0 (Kettle 2022), 0.CL and `Expect` (Kettle 2025), TE.0
 (Medina, Cueto and Olofsson 2024), TERM.EXT and EXT.TERM (Ritter 2025), h2c (Sutherland 2020), hop-by-hop abuse
-(Davison 2019), and CVEs of servers where they had the name first.
+(Davison 2019), and CVEs of servers where they had the name first. `published` has what is left.
 """
 
 from collections.abc import Iterator
@@ -27,6 +27,9 @@ _TES: Final = (
     b"Content-Encoding: chunked\r\nTransfer-Encoding: identity", b"Transfer-Encoding: ch\xc3\xbcnked", b"Transfer-\xcfEncoding: chunked",
     b"\x00Transfer-Encoding: chunked", b"Foo: bar\r\n\tTransfer-Encoding: chunked", b"Transfer-Encoding: chunked\r\n\tfoo",
     b"Transfer-Encoding: ,chunked", b"Transfer-Encoding: chunked,", b"Transfer-Encoding: chunked\r", b"Transfer-Encoding: chunked\xff",
+    b"Transfer-\r\nEncoding: chunked", b"X\r\nTransfer-Encoding: chunked", b": X\r\nTransfer-Encoding: chunked", b"X:\rTransfer-Encoding: chunked",
+    b"X:\nTransfer-Encoding: chunked", b"Transfer-Encoding: chunkedchunked", b"Transfer-Encoding: chunked,xx", b"Transfer-Encoding: \xffchunked\xff",
+    b"Transfer-Encoding: deflate\r\nTransfer-Encoding: chunked", b"Transfer-Encoding:\r\nTransfer-Encoding: chunked",
     b"Transfer.Encoding: chunked", b"Transfer-Encoding\xa0: chunked", b"Transfer-Encoding: \xef\xbb\xbfchunked",
 )  # fmt: skip
 _CLS: Final = (
