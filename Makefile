@@ -47,7 +47,8 @@ bench: ## measure, beside the peers
 	$(BIN)/python -m bench $(ARGS)
 
 .PHONY: soak
-soak: setup ## what must hold for long, half an hour each: nothing grows, no event is lost; ARGS="relay --minutes 10"
+soak: ## what must hold for long, half an hour each: nothing grows, no event is lost; ARGS="relay --minutes 10"
+	@tools/setup bench
 	$(BIN)/python -m tests.soak $(ARGS)
 
 .PHONY: fuzz

@@ -28,7 +28,7 @@ class Crowd:
 
     def __init__(self, address: tuple[str, int], issuer: Issuer, revoke: Callable[[str], None], *, seed: int) -> None:
         self._address: Final = address
-        self._issuer: Final = issuer
+        self.issuer: Final = issuer
         self._revoke: Final = revoke
         self._dice: Final = random.Random(seed)  # noqa: S311 - a choice of scenes
         self._warm: Final = [issuer(user) for user in range(_USERS)]
@@ -90,10 +90,10 @@ class Crowd:
 
     async def _is_new(self) -> None:
         async with self._connected() as wires:
-            await self._asks(wires, "/api/orders", self._issuer(self._dice.randrange(_USERS)), body=b"hello")
+            await self._asks(wires, "/api/orders", self.issuer(self._dice.randrange(_USERS)), body=b"hello")
 
     async def _is_forged(self) -> None:
-        forged = self._issuer(0)
+        forged = self.issuer(0)
         async with self._connected() as wires:
             await self._asks(wires, "/api/orders", forged[:-2] + ("AA" if forged[-2:] != "AA" else "BB"), status=401)
 
@@ -145,7 +145,7 @@ class Crowd:
 
     async def _reads_a_topic(self) -> None:
         topic = self._topic()
-        async with self._reading(f"/events/{topic}", self._issuer(1)) as (reader, _):
+        async with self._reading(f"/events/{topic}", self.issuer(1)) as (reader, _):
             for number in range(self._dice.randrange(4)):
                 await self._publish(topic, b"event %d" % number)
                 await reader.readuntil(b"\n\n")
@@ -155,16 +155,16 @@ class Crowd:
         self._revoked += 1
         name = f"revoked-{self._revoked % _NAMES}"
         path = self._dice.choice((f"/events/{self._topic()}", "/api/feed"))
-        async with self._reading(path, self._issuer(2, jti=name)) as (reader, _):
+        async with self._reading(path, self.issuer(2, jti=name)) as (reader, _):
             await asyncio.to_thread(self._revoke, f"BLACKLIST:key:{name}")
             await self._ends(reader, b'"reason":"revoked"')
 
     async def _expires(self) -> None:
-        async with self._reading(f"/events/{self._topic()}", self._issuer(3, ttl=2)) as (reader, _):
+        async with self._reading(f"/events/{self._topic()}", self.issuer(3, ttl=2)) as (reader, _):
             await self._ends(reader, b'"reason":"expired"')
 
     async def _reads_a_feed(self) -> None:
-        async with self._reading("/api/feed", self._issuer(4)) as (reader, _):
+        async with self._reading("/api/feed", self.issuer(4)) as (reader, _):
             await reader.readuntil(EVENT)
             await reader.readuntil(EVENT)
 

@@ -16,6 +16,7 @@ from tests.cli.issuer import Issuer
 from tests.cli.sluicegate import Gateway, configure, serving
 from tests.soak.behind import serve
 from tests.soak.crowd import Crowd
+from tests.soak.rush import rush
 from tests.soak.samples import Sample, growth, sample
 
 PLAYERS: Final = 40
@@ -36,6 +37,7 @@ OPENED_ONCE: Final = 4
 """Descriptors that are opened when they are first needed, and then kept."""
 
 _SAMPLES: Final = 120
+_WARM_TOKENS: Final = 50
 _REVOKED_FOR: Final = 20.0
 _QUIET_WITHIN: Final = 30.0
 
@@ -61,7 +63,9 @@ def soak(minutes: float) -> None:
     """Load a gateway for so many minutes. Raises `AssertionError` with what has grown."""
     with TemporaryDirectory(prefix="sg-soak-") as directory, standing(Path(directory)) as (gateway, crowd):
         before = looked(gateway)
-        samples = asyncio.run(_load(gateway, crowd, 60 * minutes))
+        tokens = [crowd.issuer(10_000_000 + user) for user in range(_WARM_TOKENS)]
+        with rush(Path(directory), gateway.address, tokens, seconds=60 * minutes):
+            samples = asyncio.run(_load(gateway, crowd, 60 * minutes))
         print(f"played {sum(crowd.seen.values())} scenes: {dict(crowd.seen.most_common())}")
         after = settled(gateway, before)
     steady = [one for one in samples if one.at >= samples[0].at + WARM * 60 * minutes]
