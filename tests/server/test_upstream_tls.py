@@ -106,12 +106,15 @@ def test_it_is_asked_by_name_for_http11_and_its_certificate_is_verified(authorit
         assert [report["name"] for report in gate.gateway.upstreams] == [f"https://{LOOPBACK}:{it.port}"]
 
 
-@pytest.mark.parametrize("fault", ["authority", "name", "no TLS"])
+@pytest.mark.parametrize("fault", ["authority", "name", "expired", "no TLS"])
 def test_whoever_is_not_who_he_should_be_gets_nothing_and_nobody_else_is_asked_in_his_place(
     authority: Authority, tmp_path: Path, behind: Listening, fault: str
 ) -> None:
     stranger = Authority(tmp_path, name="Somebody")
-    certificate = stranger.server() if fault == "authority" else authority.server("other", hosts=("other.test",))
+    days = -1 if fault == "expired" else 30
+    hosts = ("other.test",) if fault == "name" else ("localhost",)
+    signing = stranger if fault == "authority" else authority
+    certificate = signing.server("other", hosts=hosts, days=days)
     noted = Noted()
     with speaking(certificate) as it:
         tls = Upstream(LOOPBACK, it.port, tls=Tls(trusting(authority), "localhost"))
@@ -131,7 +134,12 @@ def test_whoever_is_not_who_he_should_be_gets_nothing_and_nobody_else_is_asked_i
             (failed,) = noted
             assert isinstance(failed, UpstreamFailed)
             assert (failed.cause, failed.out) == ("tls", True)
-            said = {"authority": "unable to get local issuer", "name": "Hostname mismatch", "no TLS": "TLS failed"}
+            said = {
+                "authority": "not trusted: unable to get local issuer",
+                "name": "not trusted: Hostname mismatch",
+                "expired": "not trusted: certificate has expired",
+                "no TLS": "TLS failed",
+            }
             assert said[fault] in failed.detail
             # from here on it is left alone, and that is known
             wire.send(request("/b", BEARER))

@@ -22,6 +22,7 @@ _LEFT: Final = getattr(select, "EPOLLRDHUP", 0)
 _MORE: Final = getattr(select, "EPOLLOUT", 0)
 _OVER: Final = getattr(select, "EPOLLHUP", 0) | getattr(select, "EPOLLERR", 0)
 _PIECE: Final = 65_536
+_GONE: Final = (BrokenPipeError, ConnectionResetError)
 
 
 @final
@@ -101,7 +102,7 @@ class BareSockets:
 class BareSocket(asyncio.Transport):
     """One of them. It holds what the kernel did not take, and tells its protocol to pause for as long."""
 
-    __slots__ = ("_awaited", "_is_closing", "_number", "_pending", "_protocol", "_sockets")
+    __slots__ = ("_awaited", "_failure", "_is_closing", "_number", "_pending", "_protocol", "_sockets")
 
     def __init__(self, sockets: BareSockets, protocol: asyncio.Protocol, number: int, awaited: int) -> None:
         self._sockets: Final = sockets
@@ -110,6 +111,7 @@ class BareSocket(asyncio.Transport):
         self._pending: bytes | None = None
         self._is_closing = False
         self._awaited = awaited
+        self._failure: OSError | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Give something to the kernel, and hold what it does not take. Does nothing once the connection has ended."""
@@ -117,12 +119,14 @@ class BareSocket(asyncio.Transport):
             if not self._is_closing:
                 self._pending += data
             return
+        if self._failure is not None:
+            return
         try:
             taken = os.write(self._number, data)
         except BlockingIOError:
             taken = 0
         except OSError as error:
-            self._end(error)  # and nothing where it has ended before: its number is none
+            self._fail(error)  # and nothing where it has ended before: its number is none
             return
         if taken != len(data):
             self._pending = bytes(data[taken:])
@@ -153,7 +157,17 @@ class BareSocket(asyncio.Transport):
         else:
             self._left()
 
+    def _fail(self, error: OSError) -> None:
+        """Nothing more can be written. What has come is read first: it may be the reason, and epoll leads to it."""
+        if isinstance(error, _GONE) and self._awaited & _READ and self._number >= 0:
+            self._failure, self._pending, self._is_closing = error, None, True
+        else:
+            self._end(error)
+
     def _left(self) -> None:
+        if self._failure is not None:  # the system told of it once; what it says from then on is a plain end
+            self._end(self._failure)
+            return
         self._await(0)
         if not self._protocol.eof_received():
             self.close()
@@ -165,7 +179,7 @@ class BareSocket(asyncio.Transport):
         except BlockingIOError:
             return
         except OSError as error:
-            self._end(error)
+            self._fail(error)
             return
         if taken < len(pending):
             self._pending = pending[taken:]

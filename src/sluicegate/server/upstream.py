@@ -1,7 +1,9 @@
 """Connections to one upstream: opened when needed, kept while fresh, thrown away when in doubt."""
 
 import asyncio
+import os
 import time
+from contextlib import suppress
 from typing import Any, Final, Protocol, cast, final
 
 from sluicegate.core.events import Cause, UpstreamAnswered, UpstreamFailed
@@ -13,6 +15,8 @@ from sluicegate.server.outage import Outage
 from sluicegate.server.reply import ReplyReader
 from sluicegate.server.routes import Upstream
 from sluicegate.server.shared import Clock
+
+_PIECE: Final = 65_536
 
 
 class Listening(Protocol):
@@ -70,13 +74,29 @@ class Link(asyncio.Protocol):
         Without one the connection is lost and not ended, however politely TCP puts it: anybody may have cut it.
         """
         self._is_ended = True
+        if self.choked:  # nobody will read the rest of the request, which closing would wait for
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
         self._pool.forget(self)
+        if exc is not None:
+            self._hear_out()
         listening, self.listening = self.listening, None
         if listening is not None:
             listening.lost(clean=exc is None and self._is_ended)
+
+    def _hear_out(self) -> None:
+        """Hand on what had come when writing failed: who has heard enough says so, and goes without reading the rest.
+
+        The socket is open until its protocol has been told that it is lost. Over TLS nobody can say what the bytes are.
+        """
+        raw = self.transport.get_extra_info("socket")
+        if raw is None or self._pool.upstream.tls is not None:
+            return
+        with suppress(OSError):
+            while self.listening is not None and (data := os.read(raw.fileno(), _PIECE)):
+                self.listening.received(data)
 
     def data_received(self, data: bytes) -> None:
         """Hand on; an upstream that speaks unasked is not to be understood, and is left."""
