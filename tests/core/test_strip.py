@@ -42,6 +42,32 @@ def test_parameters_that_may_hold_a_token_go_and_the_others_stay_byte_for_byte(q
     assert stripped(query) == left
 
 
+TICKET = "aZ09-_" * 7 + "b"
+
+
+@pytest.mark.parametrize(
+    ("query", "left", "copies_go"),
+    [
+        (f"ticket={TICKET}", "", True),
+        (f"a=1&ticket={TICKET}&b=%20", "a=1&b=%20", True),
+        (f"%74icket=%61{TICKET[1:]}", "", True),
+        (f"ticket={TICKET[::-1]}&ticket={TICKET}", "", True),
+        ("ticket=4711&a", "ticket=4711&a", False),
+        (f"tickets={TICKET}", f"tickets={TICKET}", False),
+    ],
+)
+def test_tickets_go_where_the_gate_takes_them_and_those_of_the_application_stay(
+    query: str, left: str, *, copies_go: bool
+) -> None:
+    copy = (b"x-copy", TICKET.encode())
+    kept = [] if copies_go else [copy]
+    assert strip(Request(query=query.encode(), headers=[copy]), DEFAULT, tickets=True) == (left.encode(), kept)
+    assert strip(Request(query=query.encode(), headers=[copy]), DEFAULT) == (query.encode(), [copy])
+    referer, cleaned = f"https://a.test/b?{query}".encode(), f"https://a.test/b{left and '?'}{left}".encode()
+    assert without_tokens(referer, DEFAULT, tickets=True) == cleaned
+    assert without_tokens(referer, DEFAULT) == referer
+
+
 @pytest.mark.parametrize(
     ("value", "left"),
     [

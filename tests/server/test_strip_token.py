@@ -3,10 +3,12 @@
 import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from sluicegate.core.policy import TicketKey
 from tests.cli.sluicegate import bearer, configure, serving
-from tests.server.gate import BEARER, TOKEN, route, running
+from tests.server.gate import BEARER, HELLO, TOKEN, route, running
 from tests.server.upstream import Listening
 from tests.wire import connected, request
 
@@ -68,6 +70,20 @@ def test_no_route_shows_its_upstream_the_tokens_of_a_referer(behind: Listening, 
             received = peer.serve()
             assert received.all("Referer") == ("https://a.test/b?c=1&d=%20",)
             assert received.all("Authorization") == (() if strips else (BEARER[1],))
+            assert wire.receive().body == b"ok"
+
+
+def test_a_gate_that_takes_tickets_shows_no_upstream_an_unused_one(behind: Listening) -> None:
+    ticket, strips = "t" * 43, dataclasses.replace(behind.proxy, strip_token=True)
+    taking = route("/events", HELLO)
+    assert taking.policy is not None
+    taking = dataclasses.replace(taking, policy=msgspec.structs.replace(taking.policy, tickets=TicketKey(b"k" * 32)))
+    for routes, seen in (([taking], ""), ([], f"?ticket={ticket}")):
+        with running(*routes, route("/*", strips, auth="none")) as gate, connected(gate.address) as wire:
+            wire.send(request(f"/a?ticket={ticket}", ("Referer", f"https://a.test/b?ticket={ticket}")))
+            received = behind.accept().serve()
+            assert received.line == f"GET /a{seen} HTTP/1.1"
+            assert received.all("Referer") == (f"https://a.test/b{seen}",)
             assert wire.receive().body == b"ok"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from sluicegate.core.extract import credentials_in, decoded, tokens_of
 from sluicegate.core.policy import Sources
 from sluicegate.core.request import Request
+from sluicegate.core.ticket import ticket_of
 
 Fields = Sequence[tuple[bytes, bytes]]
 
@@ -19,13 +20,16 @@ _TOKEN = re.compile(rb"(?<![0-9A-Za-z_-])ey[0-9A-Za-z_-]{8,}+\.[0-9A-Za-z_-]++\.
 _ORIGIN = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
-def strip(request: Request, sources: Sources) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+def strip(request: Request, sources: Sources, *, tickets: bool = False) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """Return the query and the headers without the credentials of this request.
 
     Query parameters and cookies of the sources go, and the headers that carry a credential; a header with another
-    scheme, such as Basic, is none. Any other field or parameter that repeats one of the tokens goes too.
+    scheme, such as Basic, is none. Any other field or parameter that repeats one of the tokens goes too. `tickets`: so
+    do tickets, which open streams, and whatever repeats one.
     """
     tokens = {token for _, token, _ in credentials_in(request, sources) if len(token) >= _SHORTEST}
+    if tickets:
+        tokens.update(filter(None, map(ticket_of, request.query.split(b"&"))))
     headers = []
     for name, value in request.headers:
         rest = value
@@ -37,32 +41,34 @@ def strip(request: Request, sources: Sources) -> tuple[bytes, list[tuple[bytes, 
             if value and not rest:
                 continue
         elif name == b"referer":
-            rest = without_tokens(value, sources)
+            rest = without_tokens(value, sources, tickets=tickets)
         if not _repeats(rest, tokens):
             headers.append((name, rest))
-    query = _without_parameters(request.query, sources)
+    query = _without_parameters(request.query, sources, tickets=tickets)
     if tokens and query:
         query = b"&".join([pair for pair in query.split(b"&") if not _repeats(decoded(pair), tokens)])
     return query, headers
 
 
-def without_tokens(referer: bytes, sources: Sources) -> bytes:
+def without_tokens(referer: bytes, sources: Sources, *, tickets: bool = False) -> bytes:
     """Return a `Referer` without the tokens of the page's own address, which are for that page and nobody else.
 
-    Parameters that may hold a token go, and those that hold something like one; a path that does is cut to the origin,
-    a fragment always (RFC 9110, 10.1.3).
+    Parameters that may hold a token go, and those that hold something like one, or, with `tickets`, a ticket; a path
+    that holds a token is cut to the origin, a fragment always (RFC 9110, 10.1.3).
     """
     page, mark, query = referer.partition(b"#")[0].partition(b"?")
     if _is_like_a_token(page):
         found = _ORIGIN.match(page)
         return found[0] + b"/" if found is not None and not _is_like_a_token(found[0]) else b""
-    pairs = [pair for pair in _without_parameters(query, sources).split(b"&") if not _is_like_a_token(pair)]
+    rest = _without_parameters(query, sources, tickets=tickets)
+    pairs = [pair for pair in rest.split(b"&") if not _is_like_a_token(pair)]
     rest = b"&".join(pairs)
     return page + mark + rest if rest or not query else page
 
 
-def _without_parameters(query: bytes, sources: Sources) -> bytes:
-    return b"&".join([pair for pair in query.split(b"&") if decoded(pair.partition(b"=")[0]) not in sources.by_query])
+def _without_parameters(query: bytes, sources: Sources, *, tickets: bool) -> bytes:
+    pairs = [pair for pair in query.split(b"&") if decoded(pair.partition(b"=")[0]) not in sources.by_query]
+    return b"&".join([pair for pair in pairs if ticket_of(pair) is None] if tickets else pairs)
 
 
 def _without_cookies(value: bytes, sources: Sources) -> bytes:

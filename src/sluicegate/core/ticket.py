@@ -14,6 +14,7 @@ import msgspec
 
 from sluicegate.core.claims import Identifiers, freeze
 from sluicegate.core.decision import Identity
+from sluicegate.core.extract import decoded
 from sluicegate.core.flow import FindRevocation
 from sluicegate.core.policy import Policy, Requirement, TicketKey
 from sluicegate.core.request import Request, Source
@@ -72,6 +73,18 @@ def ticket_in(query: bytes) -> bytes | None:
     """Return the ticket that a query carries, if any: the first, as it stands."""
     found = _PARAMETER.search(query)
     return None if found is None else found[1]
+
+
+def ticket_of(pair: bytes) -> bytes | None:
+    """Return the ticket that a parameter of a query holds, in whatever spelling; None for one that holds none.
+
+    An application may have tickets of its own: what is not of the form of ours is no business of ours.
+    """
+    name, _, value = pair.partition(b"=")
+    if decoded(name) != b"ticket":
+        return None
+    ticket = decoded(value)
+    return ticket if _TICKET.fullmatch(ticket) else None
 
 
 def name_of(ticket: bytes) -> str | None:

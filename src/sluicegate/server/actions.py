@@ -1,6 +1,7 @@
 """What a route does with a request that may pass: pass it on, say something, or tell another proxy that it may."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from sluicegate.adapters.forward_auth import answer
@@ -81,7 +82,8 @@ class Passing:
     """Passes requests on to an upstream, with the identity in headers that only the gate sets.
 
     `sources` are where tokens are looked for: what stands there in a `Referer` is not shown to the upstream, nor, on a
-    route that strips tokens, what stands there in the request. `telling` are the folded names that tell of an identity
+    route that strips tokens, what stands there in the request. `tickets` tells that the gateway takes tickets on some
+    route, whose unused ones are credentials on all of them. `telling` are the folded names that tell of an identity
     on any route: an upstream believes them wherever they come from, so the client may write them nowhere, on an open
     route least of all.
     """
@@ -97,6 +99,7 @@ class Passing:
         guard: Guard | None = None,
         tunnels: Tunnels | None = None,
         reads_forwarded: bool = False,
+        tickets: bool = False,
     ) -> None:
         self._reads_forwarded: Final = reads_forwarded
         self._guard: Final = guard
@@ -105,7 +108,8 @@ class Passing:
         self._tunnels: Final = tunnels or Tunnels()
         self._cors: Final = cors
         self._host: Final = proxy.upstream.authority
-        self._sources: Final = sources
+        self._strip: Final = partial(strip, sources=sources, tickets=tickets)
+        self._without_tokens: Final = partial(without_tokens, sources=sources, tickets=tickets)
         self._strips: Final = proxy.strip_token
         self._set: Final = [(name.encode(), template(value)) for name, value in proxy.header_up]
         self._extra: Final = telling | {fold(name) for name, _ in self._set} | {_REQUEST_ID}
@@ -188,9 +192,7 @@ class Passing:
 
     def _fields(self, connection: Connection, head: Head, headers: Fields, ours: list[tuple[bytes, bytes]]) -> bytes:
         if b"referer" in head.block.by_name:
-            headers = [
-                (name, without_tokens(value, self._sources) if name == b"referer" else value) for name, value in headers
-            ]
+            headers = [(name, self._without_tokens(value) if name == b"referer" else value) for name, value in headers]
         if self._reads_forwarded:
             peer = connection.peer
             found = hops(headers) if peer.trusted else ()
@@ -201,7 +203,7 @@ class Passing:
 
     def _stripped(self, connection: Connection, head: Head, request: Request, ours: list[tuple[bytes, bytes]]) -> bytes:
         """Write them without the credentials. Some may stand in the query, so a block does not make the same twice."""
-        query, headers = strip(request, self._sources)
+        query, headers = self._strip(request)
         target = head.target.origin_form
         if query != head.target.query:
             target = b"%b?%b" % (head.target.path, query) if query else head.target.path

@@ -107,6 +107,7 @@ class Gateway:
         self._telling: Final = frozenset(
             fold(name.encode()) for route in routes if isinstance(route.action, Proxy) for name in route.action.telling
         )
+        self._takes_tickets: Final = any(route.policy is not None and route.policy.tickets for route in routes)
         self._places: Final = [self._compiled(route) for route in routes]
         for place, route in zip(self._places, routes, strict=True):
             place.path = route.path
@@ -162,6 +163,7 @@ class Gateway:
                     guard=self._guard,
                     tunnels=self._tunnels,
                     reads_forwarded=self._reads_forwarded,
+                    tickets=self._takes_tickets,
                 )
                 return Place(passing, route.policy, None)
             case Respond() as respond:
