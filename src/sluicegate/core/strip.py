@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from sluicegate.core.extract import credentials_in, decoded, tokens_of
 from sluicegate.core.policy import Sources
 from sluicegate.core.request import Request
-from sluicegate.core.ticket import ticket_of
+from sluicegate.core.ticket import is_ticket
 
 Fields = Sequence[tuple[bytes, bytes]]
 
@@ -29,7 +29,7 @@ def strip(request: Request, sources: Sources, *, tickets: bool = False) -> tuple
     """
     tokens = {token for _, token, _ in credentials_in(request, sources) if len(token) >= _SHORTEST}
     if tickets:
-        tokens.update(filter(None, map(ticket_of, request.query.split(b"&"))))
+        tokens.update(filter(None, map(_ticket_of, request.query.split(b"&"))))
     headers = []
     for name, value in request.headers:
         rest = value
@@ -68,7 +68,19 @@ def without_tokens(referer: bytes, sources: Sources, *, tickets: bool = False) -
 
 def _without_parameters(query: bytes, sources: Sources, *, tickets: bool) -> bytes:
     pairs = [pair for pair in query.split(b"&") if decoded(pair.partition(b"=")[0]) not in sources.by_query]
-    return b"&".join([pair for pair in pairs if ticket_of(pair) is None] if tickets else pairs)
+    return b"&".join([pair for pair in pairs if _ticket_of(pair) is None] if tickets else pairs)
+
+
+def _ticket_of(pair: bytes) -> bytes | None:
+    """Return the ticket that a parameter holds, in whatever spelling.
+
+    An application may have tickets of its own: what is not of the form of ours is no business of ours.
+    """
+    name, _, value = pair.partition(b"=")
+    if decoded(name) != b"ticket":
+        return None
+    ticket = decoded(value)
+    return ticket if is_ticket(ticket) else None
 
 
 def _without_cookies(value: bytes, sources: Sources) -> bytes:

@@ -14,7 +14,6 @@ import msgspec
 
 from sluicegate.core.claims import Identifiers, freeze
 from sluicegate.core.decision import Identity
-from sluicegate.core.extract import decoded
 from sluicegate.core.flow import FindRevocation
 from sluicegate.core.policy import Policy, Requirement, TicketKey
 from sluicegate.core.request import Request, Source
@@ -75,16 +74,9 @@ def ticket_in(query: bytes) -> bytes | None:
     return None if found is None else found[1]
 
 
-def ticket_of(pair: bytes) -> bytes | None:
-    """Return the ticket that a parameter of a query holds, in whatever spelling; None for one that holds none.
-
-    An application may have tickets of its own: what is not of the form of ours is no business of ours.
-    """
-    name, _, value = pair.partition(b"=")
-    if decoded(name) != b"ticket":
-        return None
-    ticket = decoded(value)
-    return ticket if _TICKET.fullmatch(ticket) else None
+def is_ticket(text: bytes) -> bool:
+    """Tell whether a text has the form of a ticket."""
+    return _TICKET.fullmatch(text) is not None
 
 
 def name_of(ticket: bytes) -> str | None:
@@ -92,7 +84,7 @@ def name_of(ticket: bytes) -> str | None:
 
     A hash, so that whoever reads the ledger holds no ticket.
     """
-    return hashlib.sha256(ticket).hexdigest() if _TICKET.fullmatch(ticket) else None
+    return hashlib.sha256(ticket).hexdigest() if is_ticket(ticket) else None
 
 
 def seal(identity: Identity, identifiers: Identifiers, policy: Policy, *, topic: str, origin: bytes) -> bytes:
