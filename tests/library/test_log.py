@@ -107,6 +107,14 @@ def test_an_admission_without_state_is_a_warning(log: Log) -> None:
     assert json.loads(line)["message"] == "admitted, state unknown"
 
 
+@pytest.mark.parametrize("coded", ["{}", "%{:02x}", "%25{:02x}"])
+def test_no_token_in_a_path_is_written_however_it_is_encoded(log: Log, coded: str) -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
+    hidden = token if coded == "{}" else "".join(map(coded.format, token.encode()))
+    (line,) = log(Refuse(reason=Reason.MISSING), request=Request(path=f"/a%20b/{hidden}/c%0a", client="::1"))
+    assert json.loads(line)["path"] == "/a%20b/<token>/c%0a"
+
+
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_no_request_can_forge_a_line(log: Log, form: str) -> None:
     request = Request(path='/a\n{"level":"info"}\r\x1b[31m sub=root', id="d-2", client="x y")

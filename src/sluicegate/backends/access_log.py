@@ -14,11 +14,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, final
-from urllib.parse import unquote
 
 import msgspec
 
-from sluicegate.backends.observe import TOKEN
+from sluicegate.backends.observe import masked
 from sluicegate.core.decision import Reason
 from sluicegate.ports import Visit
 
@@ -41,7 +40,7 @@ def line_of(visit: Visit, source: dict[str, Any], stamp: str) -> bytes:
         "id": visit.id,
         "client": visit.client,
         "method": visit.method or None,
-        "path": _path(visit.path) if visit.path else None,
+        "path": _bounded(masked(visit.path), _LONGEST_PATH) if visit.path else None,
         "status": visit.status,
         "bytes": visit.sent,
         "took_ms": round(visit.took * 1000, 3),
@@ -60,12 +59,6 @@ def line_of(visit: Visit, source: dict[str, Any], stamp: str) -> bytes:
     if not line.isascii() or b"\x7f" in line:  # JSON would let pass what a terminal acts on
         line = json.dumps(fields, separators=(",", ":")).encode()
     return line + b"\n"
-
-
-def _path(path: str) -> str:
-    if "%" in path and TOKEN.search(plain := unquote(path)) is not None:
-        path = plain
-    return _bounded(TOKEN.sub("<token>", path), _LONGEST_PATH)
 
 
 def _bounded(text: str, most: int) -> str:

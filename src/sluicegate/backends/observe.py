@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TextIO
+from urllib.parse import unquote
 
 from sluicegate.core.decision import Admit, Identity, Reason, Refuse
 from sluicegate.ports import Record
@@ -31,10 +32,32 @@ _TROUBLE = frozenset(
         Reason.VERIFICATION_RATE,
     }
 )
-# In a path nobody looks for one, but clients put them there: a link to confirm, a query that begins with %3F.
-TOKEN: Final = re.compile(r"ey[0-9A-Za-z_-]{8,}(?:(?:\.|%2[eE])[0-9A-Za-z_-]*)+")
+_TOKEN: Final = re.compile(r"ey[0-9A-Za-z_-]{8,}(?:(?:\.|%2[eE])[0-9A-Za-z_-]*)+")
+_INSTEAD: Final = "<token>"
+_MOST_DECODED: Final = 3
 _TROUBLE_EVERY = 1.0
 """Seconds between two lines on the same trouble: a store that is away must not fill the disk too."""
+
+
+def masked(path: str) -> str:
+    """Return a path without tokens. Nobody looks for one there, but clients put them there, and encode them, and again.
+
+    A link to confirm has one, or an address within an address. What was decoded is not written: it may hold anything.
+    """
+    if "%" not in path:
+        return _TOKEN.sub(_INSTEAD, path)
+    return "/".join(map(_masked, path.split("/")))
+
+
+def _masked(segment: str) -> str:
+    plain = segment
+    for _ in range(_MOST_DECODED):
+        if "%" not in plain:
+            break
+        plain = unquote(plain)
+        if _TOKEN.search(plain) is not None:
+            return _INSTEAD
+    return _TOKEN.sub(_INSTEAD, segment)
 
 
 class LogObserver:
@@ -80,7 +103,7 @@ def _fields(record: Record) -> dict[str, Any]:
         "id": request.id,
         "client": request.client,
         "method": request.method,
-        "path": TOKEN.sub("<token>", request.path),
+        "path": masked(request.path),
         "source": str(decision.source) if decision.source else None,
     }
     match decision:
