@@ -96,7 +96,7 @@ class Engine:
         outcome = start(flow, self.answer)
         if isinstance(outcome, Underway):
             outcome.seen = functools.partial(self._observe, request, now)
-        else:
+        elif self._observer is not None:
             self._observe(request, now, outcome)
         return outcome
 

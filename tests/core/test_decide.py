@@ -1,5 +1,7 @@
 """The decision: each credential judged whole, and the one that got furthest reported."""
 
+from typing import Literal
+
 import pytest
 
 from sluicegate.core.decide import decide
@@ -43,6 +45,18 @@ def test_a_remembered_token_is_asked_about_every_time() -> None:
     for _ in range(2):
         identity(open_gate.decide(bearer(DEAD)))
         assert reason(shut.decide(bearer(DEAD))) is Reason.REVOKED
+
+
+@pytest.mark.parametrize("state", ["refuse", "admit"])
+def test_a_store_that_is_away_is_away_for_a_remembered_token_too_and_is_asked_once(
+    state: Literal["refuse", "admit"],
+) -> None:
+    keys, store = verifier(), Unreachable()
+    identity(gate(verified_by=keys).decide(bearer(DEAD)))
+    decision = gate(Policy(state=state), verified_by=keys, state=store).decide(bearer(DEAD))
+    assert decision.state_unknown
+    assert isinstance(decision, Admit if state == "admit" else Refuse)
+    assert store.asked == 1
 
 
 @pytest.mark.parametrize(

@@ -177,8 +177,9 @@ def _stamped(send: Send, request_id: str) -> Send:
 
     def stamped(message: Message) -> Awaitable[None]:
         if message["type"] in _BEGINS:
-            others = [field for field in message.get("headers") or () if field[0].lower() != b"x-request-id"]
-            return send({**message, "headers": [*others, stamp]})
+            headers = [field for field in message.get("headers") or () if field[0].lower() != b"x-request-id"]
+            headers.append(stamp)
+            return send({**message, "headers": headers})
         return send(message)
 
     return stamped

@@ -20,32 +20,83 @@ from sluicegate.core.topics import InvalidTopic, canonical, is_allowed
 from sluicegate.core.verify import Verifier
 from sluicegate.errors import StateUnavailable
 
+_Known = tuple[Credential, bytes, Verified | None]
+"""A credential, its SHA-256, and the verdict on it that is recalled."""
+
 
 def decide(
     request: Request, policy: Policy, verifier: Verifier, now: float, *, said: Said | None = None
 ) -> Flow[Decision]:
     """Decide about one request, at `now` seconds since the epoch.
 
-    A generator: it yields questions and is sent their answers (see `flow`). What the store has `said` already, it is
-    not asked again.
+    Returns a generator: it yields questions and is sent their answers (see `flow`). What the store has `said` already,
+    it is not asked again.
     """
     refuse: Refuse | None = None
-    if policy.tickets is not None and request.query:
-        redeemed = yield from _redeem(request, policy, now)
-        if isinstance(redeemed, Admit):
-            return redeemed
-        refuse = redeemed
     try:
         credentials = extract(request, policy.sources)
     except TooMuch as much:
         credentials = ()
         refuse = Refuse(reason=Reason.MALFORMED, detail=str(much))
+    if len(credentials) == 1 and (policy.tickets is None or not request.query):  # what nearly all requests come to
+        return _decide_one(credentials[0], request, policy, verifier, now, said=said)
     if len(credentials) > 1 and policy.multiple_tokens == "refuse":
         refuse = Refuse(reason=Reason.MULTIPLE_TOKENS, detail=f"{len(credentials)} different tokens in one request")
         credentials = ()
+    return _decide_all(credentials, request, policy, verifier, now, refuse=refuse, said=said)
+
+
+def _decide_one(
+    credential: Credential, request: Request, policy: Policy, verifier: Verifier, now: float, *, said: Said | None
+) -> Flow[Decision]:
+    """Decide about a request with this credential and no ticket.
+
+    Of one that is recalled, all that is left to ask is the state: that is done here, since each generator on the way
+    costs as much as the rules do. Where a rule fails or something stands, it is judged like any other.
+    """
+    known = _recognise(credential, request, policy, verifier, now)
+    _, fingerprint, recalled = known
+    if recalled is not None and said is None and not _lacks_jti(recalled.identifiers, policy):
+        grounds = Grounds(policy, recalled, fingerprint)
+        foreseen = _settle(
+            recalled, None, source=credential.source, request=request, policy=policy, now=now, grounds=grounds
+        )
+        if isinstance(foreseen, Admit):
+            if policy.state == "none":
+                return foreseen
+            question = recalled.identifiers.question
+            try:
+                hits: Hits = yield question
+            except StateUnavailable as away:
+                said = question, away
+            else:
+                if len(hits) == 0:
+                    return foreseen
+                said = question, hits
+    decision = yield from _judge(known, request, policy, verifier, now, store_silent=False, said=said)
+    return Admit() if policy.auth == "off" and isinstance(decision, Refuse) else decision
+
+
+def _decide_all(
+    credentials: tuple[Credential, ...],
+    request: Request,
+    policy: Policy,
+    verifier: Verifier,
+    now: float,
+    *,
+    refuse: Refuse | None,
+    said: Said | None,
+) -> Flow[Decision]:
+    """Decide about a request with a ticket, several credentials or none. `refuse` says what is wrong so far."""
+    if policy.tickets is not None and request.query:
+        redeemed = yield from _redeem(request, policy, now)
+        if isinstance(redeemed, Admit):
+            return redeemed
+        refuse = refuse or redeemed
     store_silent = False
     for credential in credentials:
-        decision = yield from _judge(credential, request, policy, verifier, now, store_silent=store_silent, said=said)
+        known = _recognise(credential, request, policy, verifier, now)
+        decision = yield from _judge(known, request, policy, verifier, now, store_silent=store_silent, said=said)
         if isinstance(decision, Admit):
             # behind one that was refused: it is let in only for as long as the other is not
             return decision if refuse is None else msgspec.structs.replace(decision, grounds=None)
@@ -87,15 +138,23 @@ def decide_again(admitted: Admit, request: Request, policy: Policy, verifier: Ve
     return (yield from decide(request, policy, verifier, now, said=said))
 
 
-def _own(recalled: Verified | None, policy: Policy) -> Verified | None:
-    """Forget a verdict whose question to the store was written for another gate: one verifier may serve two."""
-    if recalled is None or recalled.identifiers.layout is policy.layout:
-        return recalled
-    return recalled if recalled.identifiers.layout == policy.layout else None
+def _recognise(credential: Credential, request: Request, policy: Policy, verifier: Verifier, now: float) -> _Known:
+    fingerprint = digest(credential.token)
+    recalled = verifier.recall(fingerprint, request, now)
+    if recalled is not None:
+        layout = recalled.identifiers.layout
+        # one verifier may serve two gates: a verdict whose question was written for the other is forgotten
+        if layout is not policy.layout and layout != policy.layout:
+            recalled = None
+    return credential, fingerprint, recalled
+
+
+def _lacks_jti(identifiers: Identifiers, policy: Policy) -> bool:
+    return identifiers.jti is None and policy.require_jti and policy.state != "none"
 
 
 def _judge(
-    credential: Credential,
+    known: _Known,
     request: Request,
     policy: Policy,
     verifier: Verifier,
@@ -108,8 +167,7 @@ def _judge(
 
     A store that was silent once is not asked again: one deadline a request, however many tokens it carries.
     """
-    fingerprint = digest(credential.token)
-    recalled = _own(verifier.recall(fingerprint, request, now), policy)
+    credential, fingerprint, recalled = known
     peeked: Peeked | None = None
     if recalled is not None:
         identifiers = recalled.identifiers
@@ -119,7 +177,7 @@ def _judge(
             identifiers = identify(peeked, policy)
         except (MalformedToken, MalformedClaim) as malformed:
             return Refuse(reason=Reason.MALFORMED, detail=str(malformed), source=credential.source)
-    if identifiers.jti is None and policy.require_jti and policy.state != "none":
+    if _lacks_jti(identifiers, policy):
         return Refuse(reason=Reason.JTI_MISSING, source=credential.source)
 
     # The signature goes first where it can be checked here. A forged token then costs the store nothing, and how long

@@ -24,14 +24,18 @@ def extract(request: Request, sources: Sources) -> tuple[Credential, ...]:
 
     Raises `TooMuch` past 8 credentials, or 8 KiB in one of them.
     """
-    found = _from_headers(request, sources)
+    watched = sources.watched
+    fields = [field for field in request.headers if field[0] in watched]
+    if len(fields) == 1 and not request.query and fields[0][0] in _SCHEMED:  # what nearly all requests come to
+        name, value = fields[0]
+        tokens = _schemed(value)
+        if len(tokens) == 1 and tokens[0]:
+            return (Credential(_bounded(tokens[0]), sources.by_header[name][1]),)
+    found = _from_headers(fields, sources)
     if request.query and sources.by_query:
         found = _ranked(list(_from_query(request.query, sources))) + _ranked(found)
     elif len(found) > 1:
         found = _ranked(found)
-    if len(found) == 1:  # what nearly all requests come to
-        _, token, source = found[0]
-        return (Credential(_bounded(token), source),)
     first: dict[bytes, Source] = {}
     for _, token, source in found:
         first.setdefault(_bounded(token), source)
@@ -43,7 +47,7 @@ def extract(request: Request, sources: Sources) -> tuple[Credential, ...]:
 
 def credentials_in(request: Request, sources: Sources) -> list[Found]:
     """Return everything that is read as a token, however much it is, in the order of the request."""
-    return [*_from_query(request.query, sources), *_from_headers(request, sources)]
+    return [*_from_query(request.query, sources), *_from_headers(request.headers, sources)]
 
 
 def tokens_of(name: bytes, value: bytes) -> Iterable[bytes]:
@@ -78,10 +82,10 @@ def _from_query(query: bytes, sources: Sources) -> Iterator[Found]:
                 yield place[0], token, place[1]
 
 
-def _from_headers(request: Request, sources: Sources) -> list[Found]:
+def _from_headers(headers: Iterable[tuple[bytes, bytes]], sources: Sources) -> list[Found]:
     table, watched = sources.by_header, sources.watched
     found: list[Found] = []
-    for name, value in request.headers:
+    for name, value in headers:
         if name not in watched:
             continue
         place = table.get(name)
