@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import resource
 import secrets
 import signal
 import ssl
@@ -132,6 +133,29 @@ def test_an_idle_connection_lives_on_and_its_next_request_is_under_the_new_setti
                 assert worker_of(refused.header("X-Request-ID")) in young
                 wire.send(asking("/hello", fresh))
                 assert wire.receive().status == 200
+
+
+def test_a_worker_without_a_descriptor_to_spare_breaks_nothing_off(tmp_path: Path) -> None:
+    with upstream() as behind:
+        route = f'[[route]]\npath = "/*"\nupstream = "http://127.0.0.1:{behind.port}"\n'
+        with (
+            several(tmp_path, route, workers=1) as gate,
+            connected(gate.address) as slow,
+            many(gate.address, 20) as idle,
+        ):
+            for wire in idle:
+                wire.send(asking("/open"))
+                assert wire.receive().status == 200
+            slow.send(asking("/slow", gate.config.mint()))
+            peer = behind.accept()
+            peer.request()
+            (old,) = gate.pids()
+            used = len(list(Path(f"/proc/{old}/fd").iterdir()))
+            resource.prlimit(old, resource.RLIMIT_NOFILE, (used + 3, used + 3))
+            gate.reload()
+            peer.send()
+            assert slow.receive().status == 200
+            assert "Traceback" not in gate.gateway.process.output()
 
 
 def test_what_is_in_flight_ends_under_the_settings_that_it_began_with(tmp_path: Path) -> None:

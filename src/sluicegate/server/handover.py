@@ -29,7 +29,7 @@ async def hand_over(listener: Listener, heir: socket.socket) -> None:
             await _send(heir, [one.fileno() for one in held])
         except OSError:  # the successor has gone
             for one in held:
-                await listener.adopt(one)
+                await _adopt(listener, one)
             return
         for one in held:
             one.close()
@@ -70,7 +70,8 @@ def inherit(listener: Listener, source: socket.socket) -> None:
 def release(connection: Connection) -> socket.socket | None:
     """Let go of an idle client without a word to it, and return its connection; None where we hold part of it.
 
-    That is so under TLS, where there is something still to be sent, and where a proxy has said who the client is.
+    That is so under TLS, where there is something still to be sent, where a proxy has said who the client is, and where
+    no descriptor is to be had.
     """
     transport = connection.transport
     raw = transport.get_extra_info("socket")
@@ -78,7 +79,11 @@ def release(connection: Connection) -> socket.socket | None:
         return None
     if connection.peer.scheme != "http" or connection.told is not None:
         return None
-    held = socket.socket(fileno=os.dup(raw.fileno()))
+    try:
+        number = os.dup(raw.fileno())
+    except OSError:
+        return None
+    held = socket.socket(fileno=number)
     transport.abort()  # closes our descriptor; the connection lives on with the other
     return held
 
