@@ -237,6 +237,23 @@ def raw(server: Redis, *words: bytes) -> None:
         assert not wire.recv(100).startswith(b"-")
 
 
+def test_nodes_with_other_histories_than_each_other_hear_each_other_all_the_same(server: Redis) -> None:
+    """As they are while a new setting is rolled out; one that keeps none empties the stream each time."""
+    with (
+        node(server, terms=Terms(history=0)) as none,
+        node(server, terms=Terms(history=2)) as few,
+        node(server, terms=Terms(history=100)) as many,
+        none.reading("public-mixed") as one,
+        few.reading("public-mixed") as two,
+        many.reading("public-mixed") as three,
+    ):
+        publishers = (none, none, many, few, none, none, none, few, few, few, many, none, many, many, none, none)
+        for number, publisher in enumerate(publishers):
+            assert publisher.publish("public-mixed", str(number)).status in {201, 202}
+        expected = [("message", str(number)) for number in range(len(publishers))]
+        assert [stream.next(len(publishers)) for stream in (one, two, three)] == [expected] * 3
+
+
 def test_a_key_of_somebody_else_where_a_topic_should_be_stops_that_topic_alone(server: Redis) -> None:
     key = "sluicegate:events:topic:public-taken"
     with node(server) as hub, hub.reading("public-free") as free, hub.reading("public-taken") as taken:

@@ -122,10 +122,8 @@ class Following:
         """Take what was told if it is what comes next, and ask the stream where that cannot be seen."""
         if entry is None or entry.wrapped is None:
             self._garbled(held.topic)
-        elif entry.before == last or (
-            # the first of a stream, where there was none before, or where none is kept
-            entry.before is None and entry.id > last and (last == NOTHING or not self._entries.history)
-        ):
+        elif entry.before == last or (entry.before is None and entry.id > last):
+            # also the first of a stream: the one before has run out, or a node that keeps none has published
             self._hear(held, entry)
             return
         held.is_heard = False
