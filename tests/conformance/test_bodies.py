@@ -169,3 +169,10 @@ def test_the_length_of_head_is_that_of_get(talk: Scene) -> None:
     assert (
         talk.exchange(GET.replace(b"GET", b"HEAD"), reply=OK.removesuffix(b"ok")).answer.header("Content-Length") == "2"
     )
+
+
+@must("9112 6.3", "recipient", "a list of equal lengths is one length, or an error", "400; from an upstream 502")
+@pytest.mark.parametrize("lengths", [b"Content-Length: 2, 2\r\n", b"Content-Length: 2\r\nContent-Length: 2\r\n"])
+def test_equal_lengths_are_an_error(talk: Scene, lengths: bytes) -> None:
+    assert talk.exchange(POST + lengths + b"\r\nok" + GET, closes=True).statuses == (400,)
+    assert talk.exchange(GET, reply=b"HTTP/1.1 200 OK\r\n" + lengths + b"\r\nok").statuses == (502,)

@@ -144,3 +144,88 @@ def test_an_unknown_status_passes_on(talk: Scene) -> None:
 @pytest.mark.parametrize("version", [b"HTTP/0.9", b"HTTP/1.2", b"HTTP/2.0", b"HTTP/3.0"])
 def test_other_versions_get_505(talk: Scene, version: bytes) -> None:
     assert talk.exchange(b"GET /open/a " + version + b"\r\nHost: a.test\r\n\r\n").statuses == (505,)
+
+
+@must("9110 3.3", "server", "two requests of one connection are not taken for one client's", "each shows its own token")
+def test_each_request_of_a_connection_is_judged_by_itself(talk: Scene) -> None:
+    start = b"GET /hello HTTP/1.1\r\nHost: a.test\r\n"
+    assert talk.exchange(start + TOKEN + END + start + END + start + TOKEN + END).statuses == (200, 401, 200)
+
+
+@must("9110 4.2.1", "recipient", "a URL without a host is invalid", "400")
+@pytest.mark.parametrize("url", [b"http:///open/a", b"http://:80/open/a", b"http://?a", b"https:///open/a"])
+def test_a_url_without_a_host_is_refused(talk: Scene, url: bytes) -> None:
+    exchanged = talk.exchange(b"GET " + url + b" HTTP/1.1\r\nHost: a.test\r\n\r\n")
+    assert (exchanged.statuses, exchanged.sent) == ((400,), ())
+
+
+@must("9110 4.2.4", "recipient", "a URL that names a user is an error (SHOULD)", "400")
+@pytest.mark.parametrize("url", [b"http://u@a.test/open/a", b"http://u:p@a.test/open/a", b"http://@a.test/open/a"])
+def test_a_url_that_names_a_user_is_refused(talk: Scene, url: bytes) -> None:
+    assert talk.exchange(b"GET " + url + b" HTTP/1.1\r\nHost: a.test\r\n\r\n").statuses == (400,)
+
+
+@must("9110 5.6.1", "recipient", "empty elements of a list are ignored")
+def test_empty_elements_are_ignored(talk: Scene) -> None:
+    assert talk.exchange(GET + b"Connection: , ,\r\n" + END + GET + END).statuses == (200, 200)
+    assert talk.exchange(GET + b"Connection: ,, close ,\r\n" + END + GET + END, closes=True).statuses == (200,)
+
+
+@must("9110 5.6.3", "recipient", "bad white space is read past, where the grammar has it")
+@pytest.mark.parametrize("size", [b"2 ;a", b"2\t; a", b"2 ; a = b", b'2;a\t=\t"b"'])
+def test_bad_white_space_is_read_past(talk: Scene, size: bytes) -> None:
+    raw = POST + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\nok\r\n0\r\n\r\n"
+    assert talk.exchange(raw).request.body == b"ok"
+
+
+@must("9110 5.6.4", "recipient", "a quoted pair stands for its second byte", "so a quote in it ends nothing")
+def test_a_quoted_pair_ends_nothing(talk: Scene) -> None:
+    raw = POST + b'Transfer-Encoding: chunked\r\n\r\n2;a="\\";b\\\\"\r\nok\r\n0\r\n\r\n'
+    assert talk.exchange(raw).request.body == b"ok"
+
+
+_HANDSHAKE = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+
+@must("9110 7.8", "server", "426 names the protocols that it would take")
+def test_426_names_a_protocol(talk: Scene) -> None:
+    answer = talk.exchange(GET + _HANDSHAKE + b"Sec-WebSocket-Version: 8\r\n" + END).answer
+    assert (answer.status, answer.header("Upgrade")) == (426, "websocket")
+
+
+@must("9110 7.8", "server", "101 names the protocol, and Connection names Upgrade", "so does the request that goes on")
+def test_101_names_the_protocol(talk: Scene) -> None:
+    reply = b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "
+    reply += b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+    exchanged = talk.exchange(GET + _HANDSHAKE + b"Sec-WebSocket-Version: 13\r\n" + END, reply=(reply, None))
+    answer, sent = exchanged.answer, dict(exchanged.request.fields)
+    assert (answer.status, answer.header("Upgrade"), answer.header("Connection")) == (101, "websocket", "Upgrade")
+    assert (sent["upgrade"], sent["connection"]) == ("websocket", "Upgrade")
+
+
+@must("9110 9.3.6", "server", "CONNECT to what is no port is refused", "501, as CONNECT is to anything")
+@pytest.mark.parametrize("target", [b"a.test:443", b"a.test:", b"a.test:x", b"a.test"])
+def test_connect_is_refused(talk: Scene, target: bytes) -> None:
+    exchanged = talk.exchange(b"CONNECT " + target + b" HTTP/1.1\r\nHost: a.test\r\n\r\n" + GET + END, closes=True)
+    assert (exchanged.statuses, exchanged.sent, exchanged.closed) == ((501,), (), True)
+
+
+@must("9110 10.1.1", "server", "who waits for 100 is answered before the content comes", "with 200, where none is read")
+def test_an_answer_of_its_own_does_not_wait_for_content(talk: Scene) -> None:
+    raw = b"POST /hello HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 2\r\n" + TOKEN + END
+    assert talk.exchange(raw, closes=True).statuses == (200,)
+
+
+@must("9110 13.2.1", "server", "conditions change no answer that would not be a 2xx")
+def test_conditions_change_no_refusal(talk: Scene) -> None:
+    conditions = b"If-None-Match: *\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
+    raw = b"GET /x HTTP/1.1\r\nHost: a.test\r\n" + conditions
+    assert talk.exchange(raw + END).statuses == (401,)
+
+
+@must("9110 14.2", "server", "a range of what has no ranges is ignored")
+@pytest.mark.parametrize("asked", [b"bytes=0-1", b"bytes=99-", b"x=1", b"bytes=18446744073709551616-"])
+def test_ranges_of_its_own_answers_are_ignored(talk: Scene, asked: bytes) -> None:
+    raw = b"GET /hello HTTP/1.1\r\nHost: a.test\r\nRange: " + asked + b"\r\n" + TOKEN + END
+    exchanged = talk.exchange(raw)
+    assert (exchanged.statuses, exchanged.answer.body) == ((200,), b"Hello alice!")

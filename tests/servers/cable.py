@@ -23,7 +23,7 @@ class Cable:
 
     def __init__(self, port: int) -> None:
         self.port = 0
-        self._to: Final = port
+        self.to = port  # may be laid to another server before anybody connects
         self._loop: asyncio.AbstractEventLoop
         self._over: Final = asyncio.Event()
         self._open: Final[dict[asyncio.StreamWriter, asyncio.StreamWriter]] = {}
@@ -109,7 +109,7 @@ class Cable:
             return
         try:
             await self._flows.wait()
-            answers, far = await asyncio.open_connection(LOOPBACK, self._to)
+            answers, far = await asyncio.open_connection(LOOPBACK, self.to)
         except OSError:
             near.transport.abort()
             return

@@ -24,7 +24,7 @@ from sluicegate.server.respond import empty, head_of, problem
 from sluicegate.server.routes import ForwardAuth, Proxy, Respond
 from sluicegate.server.sending import IDEMPOTENT, Sending
 from sluicegate.server.tie import Guard
-from sluicegate.server.trailers import wants_trailers
+from sluicegate.server.trailers import ended_here, wants_trailers
 from sluicegate.server.upstream import Pool
 from sluicegate.server.websocket import Tunnels, Upgrade
 
@@ -162,7 +162,8 @@ class Passing:
 
     def _sending(self, head: Head) -> Sending:
         is_chunked = head.block.length == CHUNKED
-        return Sending(chunked=is_chunked, again=head.method in IDEMPOTENT, managed=self._untrailed)
+        untrailed = self._untrailed | ended_here(head.block) if is_chunked else self._untrailed
+        return Sending(chunked=is_chunked, again=head.method in IDEMPOTENT, managed=untrailed)
 
     def _handshake(self, head: Head, decision: Admit | None) -> Handshake | None:
         """Return the handshake that the request is, if any. Raises `Malformed`, also for a page of somebody else's."""

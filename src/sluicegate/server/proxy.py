@@ -154,7 +154,7 @@ class ProxyExchange:
             self._begins(reply)
         if self._rechunked:
             piece_out = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
-            out += piece_out + closing(body.trailers, self._head.block) if body.done else piece_out
+            out += piece_out + closing(body.trailers, self._head.block, reply) if body.done else piece_out
         else:
             out += piece
         if out:

@@ -6,6 +6,7 @@ from typing import Final
 from sluicegate.adapters.forwarded import upstream_headers
 from sluicegate.adapters.render import fold
 from sluicegate.server.head import Block
+from sluicegate.server.reply import Reply
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 _NONE: Final = frozenset[bytes]()
@@ -45,6 +46,19 @@ def last_chunk(trailers: Sequence[bytes], managed: frozenset[bytes] = _NONE) -> 
     return b"".join((b"0\r\n", *kept, b"\r\n"))
 
 
-def closing(trailers: Sequence[bytes], client: Block) -> bytes:
+def ended_here(block: Block) -> frozenset[bytes]:
+    """Return the folded names of the trailers that a request's `Connection` keeps from going on (RFC 9110, 7.6.1)."""
+    if b"connection" not in block.by_name:
+        return _NONE
+    return _named(b",".join([value for name, value in block.fields if name == b"connection"]))
+
+
+def closing(trailers: Sequence[bytes], client: Block, reply: Reply) -> bytes:
     """Return the end of a response's body as this client takes it."""
-    return last_chunk(trailers) if trailers and wants_trailers(client) else LAST_CHUNK
+    if not trailers or not wants_trailers(client):
+        return LAST_CHUNK
+    return last_chunk(trailers, _named(reply.fields.get(b"connection", b"")))
+
+
+def _named(connection: bytes) -> frozenset[bytes]:
+    return frozenset(fold(option.strip(b" \t").lower()) for option in connection.split(b","))
