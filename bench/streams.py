@@ -36,7 +36,7 @@ FANNED_OUT: Final = 5_000
 PROXIED: Final = 2_000
 MORE: Final = 1_000
 OURS: Final = "Sluicegate"
-_QUIET: Final = 2.0  # seconds after which what was needed only for opening has been let go
+_QUIET: Final = 5.0  # seconds after which what was needed only for opening has been given back to the system
 
 _ROUTES: Final = """
 [events]
