@@ -2,19 +2,22 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from sluicegate.backends.memory import MemoryStore
-from sluicegate.core.decision import Admit
+from sluicegate.core.decision import Admit, Reason, Refuse
 from sluicegate.core.request import Request
 from sluicegate.core.revocation import Entry
 from sluicegate.server.live import Live
-from sluicegate.server.tie import LONG, Guard
+from sluicegate.server.tie import LONG, Guard, Tie
 from tests.events.gate import Clock, Stream, Streams, bearer, engine, streaming
 from tests.server.upstream import Listening, upstream
 from tests.table.tokens import NOW, mint
@@ -75,10 +78,17 @@ class Wholly:
 
     def __init__(self) -> None:
         self.is_broken_off = False
-        self.transport = SimpleNamespace(get_write_buffer_size=lambda: 0)
+        self.last_words: list[bytes] = []
+        self.transport = SimpleNamespace(get_write_buffer_size=lambda: 0, write=self.last_words.append)
 
     def abort(self) -> None:
         self.is_broken_off = True
+
+    def cancel(self) -> bool:
+        return True
+
+    def finish(self, *, close: bool) -> None:
+        assert close
 
 
 @pytest.mark.parametrize(("took", "held"), [(0.9, 0), (LONG, 1)])
@@ -119,3 +129,44 @@ def test_a_token_that_was_revoked_while_the_upstream_thought_opens_no_long_respo
         return client.is_broken_off and live.open == 0
 
     assert asyncio.run(scene())
+
+
+def said(text: bytes) -> bool:
+    """Tell whether a stream that has said this stands between two events: its last line is whole, and empty."""
+    lines = re.split(rb"\r\n|\r|\n", text)
+    return not lines[-1] and (len(lines) == 1 or not lines[-2])
+
+
+def tied(client: Wholly) -> Tie:
+    decides = engine(MemoryStore(), Clock())
+    decision = decides.decide(Request(headers=((b"authorization", b"Bearer " + mint().encode()),)))
+    assert isinstance(decision, Admit)
+    guard = Guard(Live(decides.answer, decides.policy, clock=Clock()), decides.answer, decides.policy)
+    tie = guard.tie(cast("Connection", client), decision, cast("Exchange", client))
+    assert tie is not None
+    return tie
+
+
+@given(st.lists(st.text("\r\n:a", max_size=4).map(str.encode), max_size=8))
+@example([b"data: a\r", b"\n\r", b"\n"])
+@example([b"data: a\r\n", b"\r", b"\n"])
+@example([b"data: a\n", b"\n"])
+@example([b"data: a\r", b"\n"])
+def test_the_end_of_an_event_is_known_wherever_it_is_cut(pieces: list[bytes]) -> None:
+    client = Wholly()
+    tie = tied(client)
+    tie.begins(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n", chunked=True, now=5.0)
+    for piece in pieces:
+        tie.passed(piece, 5.0)
+    tie.end(Refuse(reason=Reason.REVOKED))
+    assert client.is_broken_off is not said(b"".join(pieces))
+    assert bool(client.last_words) is said(b"".join(pieces))
+
+
+def test_a_last_word_comes_behind_an_event_whose_empty_line_was_cut(behind: Listening) -> None:
+    with passing(behind, b"a\r\ndata: one\r\r\n3\r\n\n\r\n\r\n", mint()) as (hub, stream):
+        assert stream.next() == [("message", "one")]
+        hub.revoke("BLACKLIST:sub:alice")
+        ((kind, _),) = stream.rest()
+        assert kind == "auth"
+        assert stream.over

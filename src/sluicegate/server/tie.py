@@ -28,7 +28,10 @@ LONG: Final = 1.0
 _OF_THE_GRACE: Final = 0.8
 _EVENT_STREAM: Final = re.compile(rb"\ncontent-type:[ \t]*text/event-stream[ \t]*[;\r]", re.IGNORECASE)
 _ENCODED: Final = re.compile(rb"\ncontent-encoding:", re.IGNORECASE)
-_DISPATCHED: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+# An empty line, which ends an event: the last three bytes tell, as a line ends in CR, LF or both (WHATWG HTML, 9.2.5).
+_DISPATCHED: Final = (b"\n\n", b"\r\r", b"\n\r", b"\n\r\n", b"\r\r\n")
+_NEXT: Final = b"\n\n"
+_TELLING: Final = 3
 
 
 @final
@@ -102,7 +105,6 @@ class Tie:
     """One response and its token."""
 
     __slots__ = (
-        "_at_boundary",
         "_begun",
         "_client",
         "_exchange",
@@ -111,6 +113,7 @@ class Tie:
         "_is_leaving",
         "_is_over",
         "_is_spoken",
+        "_last",
         "_tunnel",
         "ends",
         "identifiers",
@@ -131,7 +134,7 @@ class Tie:
         self._is_held = False
         self._is_leaving = False
         self._is_over = False
-        self._at_boundary = True
+        self._last = _NEXT
         self._tunnel: Callable[[Refuse], None] | None = None
 
     def begins(self, lines: bytes, *, chunked: bool, now: float) -> bool:
@@ -151,7 +154,7 @@ class Tie:
         Tells, once, that from here on the response is held, because it may last.
         """
         if piece and self._is_spoken:
-            self._at_boundary = piece.endswith(_DISPATCHED)
+            self._last = piece[-_TELLING:] if len(piece) >= _TELLING else (self._last + piece)[-_TELLING:]
             if self._is_leaving:
                 self.leave()
         if not self._is_held and (self.is_stream or now - self._begun >= LONG):
@@ -159,6 +162,11 @@ class Tie:
             self._guard.hold(self)
             return not self._is_over
         return False
+
+    @property
+    def _at_boundary(self) -> bool:
+        """Tell whether what the upstream has said ends with an event, however it was cut."""
+        return self._last.endswith(_DISPATCHED)
 
     def switch(self, end: Callable[[Refuse], None]) -> None:
         """The response has become a tunnel, which `end` ends: take note of it, and ask once more. May end it."""
