@@ -1,5 +1,6 @@
 """Several upstreams that serve the same: who is asked, who is left alone, and what is tried again elsewhere."""
 
+import select
 import socket
 import time
 from collections import Counter
@@ -9,9 +10,12 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from sluicegate.core.events import Event, UpstreamAnswered, UpstreamFailed
+from sluicegate.server.balance import Balance
 from sluicegate.server.limits import Limits
 from sluicegate.server.outage import Outage
 from sluicegate.server.routes import Proxy, Upstream
+from sluicegate.server.shared import Clock
+from sluicegate.server.upstream import Pool
 from tests.server.gate import BEARER, Running, route, running
 from tests.server.upstream import OK, Listening, Peer, upstream
 from tests.servers.ports import LOOPBACK, reserved_port
@@ -310,3 +314,55 @@ def test_while_one_request_tries_a_service_the_others_leave_it_alone() -> None:
     outage.tried(2.0)
     assert not outage.is_due(2.5)
     assert outage.is_due(3.0)
+
+
+def test_while_others_serve_what_could_do_harm_tries_a_service_only_after_as_long_again() -> None:
+    clock, limits = Clock(), Limits(upstream_pause=1.0)
+    away, well = (Pool(Upstream(LOOPBACK, port), limits, clock) for port in (1, 2))
+    balance = Balance([away, well])
+
+    def chosen(at: float, *, may_try: bool) -> set[Pool | None]:
+        clock.now = at
+        return {balance.choose(may_try=may_try) for _ in range(4)}
+
+    for first in (True, False):
+        away.outage = None
+        clock.now = 0.0
+        away.failed("connection", "", request="")
+        assert chosen(0.5, may_try=True) == {well}
+        assert chosen(1.5, may_try=False) == {well}
+        assert chosen(1.6 if first else 2.5, may_try=first) == {away, well}
+    # where it is all there is, it is asked whatever is asked for
+    well.failed("connection", "", request="")
+    assert chosen(20.0, may_try=False) == {away, well}
+
+
+def test_a_post_is_not_what_a_service_that_was_out_is_tried_with() -> None:
+    with (
+        reserved_port() as port,
+        upstream() as behind,
+        running(route("/*", among(port, behind.port)), limits=Limits(upstream_pause=0.2)) as gate,
+        connected(gate.address) as wire,
+    ):
+        peer: Peer | None = None
+
+        def serve(method: str) -> None:
+            nonlocal peer
+            wire.send(request("/a", BEARER, method=method))
+            peer = peer or behind.accept()
+            peer.serve()
+            assert wire.receive().body == b"ok"
+
+        while not any(out_of(gate).values()):
+            serve("POST")
+        with socket.create_server((LOOPBACK, port)) as back:
+            deadline = time.monotonic() + 0.3  # it is due after 0.25 at most
+            while time.monotonic() < deadline:
+                serve("POST")
+            assert not select.select([back], [], [], 0)[0]
+            wire.send(request("/b", BEARER))
+            back.settimeout(WITHIN)
+            connection, _ = back.accept()
+            with connection:
+                assert Peer(connection).serve().line == "GET /b HTTP/1.1"
+                assert wire.receive().body == b"ok"

@@ -148,7 +148,7 @@ class Passing:
         exchange = ProxyExchange(
             connection,
             head,
-            pool=self._pool if balance is None else balance.choose() or self._pool,
+            pool=self._pool if balance is None else balance.choose(may_try=head.method in IDEMPOTENT) or self._pool,
             balance=balance,
             lines=lines,
             request_id=request.id,

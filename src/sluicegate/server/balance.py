@@ -14,11 +14,13 @@ class Balance:
         self._pools: Final = tuple(pools)
         self._turn = 0
 
-    def choose(self, besides: Collection[Pool] = ()) -> Pool | None:
+    def choose(self, besides: Collection[Pool] = (), *, may_try: bool = True) -> Pool | None:
         """Return the one for a request; None where those that it was sent to in vain, `besides`, are all there are.
 
-        One that was left alone for long enough is tried with one request. Where none answers, the one whose turn comes
-        first is asked all the same: it may have come back, and to refuse would be to fail for certain.
+        One that was left alone for long enough is tried with one request, of those that `may_try`: twice is as once.
+        Where no such request comes for as long again, any will do, or it would stay out for ever. Where none answers,
+        the one whose turn comes first is asked all the same: it may have come back, and to refuse would be to fail for
+        certain.
         """
         turn = self._turn = (self._turn + 1) % len(self._pools)
         # equal ones take turns: each is the first in its turn, and `min` takes the first
@@ -27,7 +29,7 @@ class Balance:
         well = [pool for pool in left if pool.outage is None or not pool.outage.is_out]
         if len(well) < len(left) and not (besides and well):
             for pool in left:
-                if pool.outage is not None and pool.outage.is_due(now):
+                if pool.outage is not None and pool.outage.is_due(now, to_any=bool(well) and not may_try):
                     pool.outage.tried(now)
                     return pool
         if well:

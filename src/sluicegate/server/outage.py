@@ -55,9 +55,9 @@ class Outage:
         self._until = now + self._pause * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
         return True
 
-    def is_due(self, now: float) -> bool:
-        """Tell whether one request may try it."""
-        return self._until is not None and now >= self._until
+    def is_due(self, now: float, *, to_any: bool = False) -> bool:
+        """Tell whether one request may try it; `to_any`: also one that could do harm, after as long again."""
+        return self._until is not None and now >= self._until + (max(self._pause, self._first) if to_any else 0)
 
     def tried(self, now: float) -> None:
         """Take note that one request is trying it, and that the others need not."""
