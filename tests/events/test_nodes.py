@@ -80,6 +80,26 @@ def test_a_reader_comes_back_on_a_node_that_has_not_held_the_topic_and_misses_no
         assert stream.next() == [("message", "300")]
 
 
+def test_a_fresh_token_is_taken_by_the_node_that_holds_the_stream_and_by_another_when_the_reader_comes_back(
+    nodes: tuple[Streams, Streams],
+) -> None:
+    one, two = nodes
+    numbers = [str(number) for number in range(300)]
+    publisher = threading.Thread(target=lambda: [published(one, "public-again", number) for number in numbers])
+    old, fresh = mint(jti="old"), mint(jti="fresh")
+    with one.reading("public-again", token=old) as stream:
+        raw = request("/events/public-again/renew", bearer(fresh), ("X-Stream-ID", stream.name), method="POST")
+        assert exchange(two.gate.address, raw).status == 404
+        publisher.start()
+        stream.next(100)  # it goes on as it was
+        assert exchange(one.gate.address, raw).status == 204
+        heard, last = [event.data for event in stream.reader.events], stream.last_id
+    with two.reading("public-again", ("Last-Event-ID", last), token=fresh) as again:
+        heard += texts(again.next(300 - len(heard)))
+    publisher.join()
+    assert heard == numbers
+
+
 def test_a_topic_that_one_knows_the_beginning_of_is_read_back_beyond_what_memory_holds(server: Redis) -> None:
     """Memory is bounded; the history is not lost with it."""
     with node(server, terms=Terms(history_bytes=6000)) as hub, hub.reading("public-small") as first:
