@@ -9,18 +9,17 @@ from sluicegate.server.body import Body, UntilClose
 from sluicegate.server.head import Head
 from sluicegate.server.malformed import Malformed
 from sluicegate.server.protocol import Connection
-from sluicegate.server.reply import Reply, ReplyReader
+from sluicegate.server.reply import Reply, ReplyReader, interim
 from sluicegate.server.respond import connection_line, problem
 from sluicegate.server.search import Search
-from sluicegate.server.sending import IDEMPOTENT, Sending
+from sluicegate.server.sending import Sending, is_repeatable
 from sluicegate.server.settled import settled
 from sluicegate.server.tie import Guard, Tie
 from sluicegate.server.trailers import closing
 from sluicegate.server.upstream import Link, Pool
 from sluicegate.server.websocket import Upgrade
 
-_MOST_INTERIM: Final = 16
-_CONTINUE, _SWITCHING = 100, 101
+_SWITCHING: Final = 101
 
 
 @final
@@ -209,11 +208,8 @@ class ProxyExchange:
             self._link, self._reader.rest = None, b""
             return
         self._interim += 1
-        if reply.status == _SWITCHING or self._interim > _MOST_INTERIM:
-            raise Malformed(502, "upstream", "An interim response that nobody asked for")
-        # HTTP/1.0 has no interim responses, and a 100 is for whoever waits for one
-        if self._head.block.http11 and (reply.status != _CONTINUE or self._head.block.expects):
-            self._client.transport.write(reply.lines + b"\r\n")
+        if lines := interim(reply, self._head.block, count=self._interim):
+            self._client.transport.write(lines)
 
     def _reply_head(self, reply: Reply) -> bytes:
         """Write the head that the client gets, framed for it, and ours where the upstream's says nothing."""
@@ -265,9 +261,9 @@ class ProxyExchange:
         self.fail(502, "The upstream closed the connection before it answered")
 
     def _may_retry(self) -> bool:
-        """Tell whether the request may be sent again: nothing was answered, and twice is as once (RFC 9110, 9.2.2)."""
+        """Tell whether the request may be sent again: nothing was answered, and twice is as once."""
         silent = not self._answered and not self._interim and not self._reader.begun
-        return silent and self._head.method in IDEMPOTENT and (self._sending is None or self._sending.is_kept)
+        return silent and is_repeatable(self._head.method, self._sending)
 
     def _blame(self, cause: Cause, detail: str) -> None:
         self._pool.failed(cause, detail, request=self._id)

@@ -13,10 +13,13 @@ import msgspec
 
 from sluicegate.adapters.forwarded import HOP_BY_HOP
 from sluicegate.server.body import Body, Chunked, Counted, UntilClose
+from sluicegate.server.head import Block
 from sluicegate.server.malformed import Malformed
 
 _LONGEST_HEAD: Final = 65_536
 _LONGEST_LENGTH: Final = 18
+_MOST_INTERIM: Final = 16
+_CONTINUE, _SWITCHING = 100, 101
 _LONGEST_KNOWN: Final = 2048  # of which each connection keeps one
 
 _DROPPED: Final = HOP_BY_HOP | {b"x-request-id"}
@@ -153,6 +156,18 @@ def _read(head: bytes, status: int, method: str, *, http11: bool) -> Reply:
     if lines[12:13] == b"\r":  # RFC 9112, 4: the space is there even where the reason is not
         lines = lines[:12] + b" " + lines[12:]
     return Reply(status, lines if http11 else b"HTTP/1.1" + lines[8:], fields, body, persistent)
+
+
+def interim(reply: Reply, client: Block, *, count: int) -> bytes:
+    """Return an interim response as this client gets it, the so manyth to one request; empty where it gets none.
+
+    Raises `Malformed` for one that nobody asked for: a switch, or more than anybody needs.
+    """
+    if reply.status == _SWITCHING or count > _MOST_INTERIM:
+        raise _bad("An interim response that nobody asked for")
+    # HTTP/1.0 has no interim responses, and a 100 is for whoever waits for one
+    is_for_it = client.http11 and (reply.status != _CONTINUE or client.expects)
+    return reply.lines + b"\r\n" if is_for_it else b""
 
 
 def _afresh(body: Body | None) -> Body | None:

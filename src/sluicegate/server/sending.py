@@ -64,3 +64,8 @@ class Sending:
             link.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
         else:
             link.transport.write(data)
+
+
+def is_repeatable(method: str, sending: Sending | None) -> bool:
+    """Tell whether a request with this method and this body, if any, may be sent twice, and can be."""
+    return method in IDEMPOTENT and (sending is None or sending.is_kept)
