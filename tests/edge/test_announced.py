@@ -179,6 +179,36 @@ def test_a_second_header_is_no_request(gate: Gate, second: bytes) -> None:
     assert gate[1].is_untouched()
 
 
+@pytest.mark.parametrize("late", [PROXY, v2(0x11, bytes(12)), v2(0, b"", command=0x20)])
+@pytest.mark.parametrize("body", [b"", b"hello"])
+def test_a_header_behind_a_request_announces_nobody(gate: Gate, late: bytes, body: bytes) -> None:
+    with connected(gate[0].address) as wire:
+        wire.send(PROXY + request("/a", BEARER, method="POST", body=body) + late + request("/b", BEARER))
+        peer = gate[1].accept()
+        assert peer.request().all("X-Forwarded-For") == ("192.0.2.7",)
+        assert peer.body(len(body)) == body
+        peer.send(ONCE)
+        assert wire.receive().status == 200
+        assert wire.receive().status == 400
+        assert wire.read_to_end() == b""
+        assert gate[1].is_untouched()
+
+
+def test_a_header_inside_of_tls_is_no_request(authority: Authority) -> None:
+    files = authority.server("inside")
+    trusting = ssl.create_default_context(cafile=files.ca_file)
+    certificate = Certificate(files.cert_file, files.key_file)
+    with (
+        upstream() as behind,
+        announced(behind, certificate=certificate) as gate,
+        through("send-proxy", gate) as front,
+        coming_from(CLIENT, front, tls=trusting) as wire,
+    ):
+        wire.send(PROXY + request("/", BEARER))
+        assert wire.receive().status == 400
+        assert behind.is_untouched()
+
+
 def test_a_header_that_does_not_come_is_not_waited_for() -> None:
     with (
         announced(limits=Limits(head_time=0.2)) as gate,
