@@ -1,6 +1,8 @@
 """Clients that npm has for event streams: they subscribe, receive, come back, miss nothing, are told of the end."""
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,11 +42,15 @@ class Listener:
 @contextmanager
 def listening(which: str, url: str, token: str) -> Iterator[Listener]:
     command: list[Any] = [program("node"), NODE / "listen.mjs", which, url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"TOKEN": token}) as process:
+    environment = {"TOKEN": token}
+    # a session of its own: what pip calls `node` is a script that starts it, and both must end
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
         try:
             yield Listener(process)
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("which", ["eventsource", "eventsource-client"])

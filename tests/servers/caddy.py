@@ -10,12 +10,14 @@ from typing import Final
 from tests.servers.ports import LOOPBACK, reserved_port
 from tests.servers.process import Process, answers, program, running
 
-# No admin endpoint on a fixed port, no certificates fetched, nothing written outside its directory.
+# No admin endpoint on a fixed port, no certificates fetched, nothing written outside its directory; and loopback alone:
+# the port is reserved there, and on all addresses somebody else may have it.
 _GLOBAL: Final = """{
     admin off
     auto_https off
     persist_config off
     skip_install_trust
+    default_bind 127.0.0.1
 }
 """
 

@@ -27,7 +27,7 @@ def test_no_request_is_lost_that_was_accepted_when_the_gateway_stopped(tmp_path:
 
 
 def test_a_request_that_was_on_its_way_to_an_idle_connection_is_answered(tmp_path: Path) -> None:
-    for attempt in range(5):
+    for attempt in range(20):
         with several(tmp_path / str(attempt)) as gate, many(gate.address, 4) as wires:
             for wire in wires:
                 wire.send(asking("/open"))
