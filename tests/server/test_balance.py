@@ -341,7 +341,7 @@ def test_a_post_is_not_what_a_service_that_was_out_is_tried_with() -> None:
     with (
         reserved_port() as port,
         upstream() as behind,
-        running(route("/*", among(port, behind.port)), limits=Limits(upstream_pause=0.2)) as gate,
+        running(route("/*", among(port, behind.port)), limits=Limits(upstream_pause=1.0)) as gate,
         connected(gate.address) as wire,
     ):
         peer: Peer | None = None
@@ -356,7 +356,8 @@ def test_a_post_is_not_what_a_service_that_was_out_is_tried_with() -> None:
         while not any(out_of(gate).values()):
             serve("POST")
         with socket.create_server((LOOPBACK, port)) as back:
-            deadline = time.monotonic() + 0.3  # it is due after 0.25 at most
+            # it is due after 1.25 at most, and for any request after 1.75 at least
+            deadline = time.monotonic() + 1.3
             while time.monotonic() < deadline:
                 serve("POST")
             assert not select.select([back], [], [], 0)[0]

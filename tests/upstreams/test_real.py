@@ -181,18 +181,15 @@ def test_a_bound_of_nginx_is_heard_by_whoever_sends_on(behind: Behind, tmp_path:
 
 
 def sending_on(gate: Running, path: str, field: tuple[str, str]) -> Response:
-    """Send a body until nobody takes any more of it, and then read."""
+    """Send nine megabytes of a body that has no end, and then read."""
     with connected(gate.address) as wire:
         wire.send(request(path, BEARER, field, method="POST"))
         piece = in_chunks(b"x" * 30_000)[:-5] if field is CHUNKED else b"x" * 30_000
         try:
-            for _ in range(1000):
+            for _ in range(300):
                 wire.send(piece)
         except (BrokenPipeError, ConnectionResetError):
-            # a reset has overtaken the answer: that is the client's system's doing only once it has lingered for long
-            pytest.fail("the gate did not wait for the client to read")
-        except TimeoutError:
-            pass
+            pytest.fail("the gate did not wait until the client had read")
         return wire.receive()
 
 

@@ -89,7 +89,7 @@ def test_one_that_is_killed_and_comes_back_fails_nobody_whose_request_may_be_sen
         load.wait_for(5)
     assert {status for method, status in load.answers if method in {"GET", "PUT"}} == {200}
     assert {status for method, status in load.answers if method == "POST"} <= {200, 502}
-    # three deaths: each may take the one request with it that it was at
-    assert load.answers["POST", 502] <= 3
+    # three deaths: each may take the request with it that it was at, and one on a connection whose end is not known yet
+    assert load.answers["POST", 502] <= 6
     done = Counter(line for one in notes for line in one.read_text().split() if line.startswith("POST"))
     assert set(done.values()) == {1}
