@@ -83,9 +83,7 @@ class RedisEvents:
         held = self._following.hold(topic)
         if held.last is not None:
             return None
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        held.waiting.append(future)
-        return future
+        return held.wait(asyncio.get_running_loop().create_future())
 
     def release(self, topic: str) -> None:
         """Hear a topic no more."""
@@ -101,9 +99,7 @@ class RedisEvents:
                 except StateUnavailable:
                     continue
                 return
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            held.waiting.append(future)
-            await future
+            await held.wait(asyncio.get_running_loop().create_future())
 
     async def publish(self, topic: str, data: str, event: str) -> tuple[EventId, bool]:
         """Hand an event to every node, in one step: kept and told, or neither. Return its id, and whether it is kept.

@@ -25,12 +25,15 @@ NOTHING: Final[EventId] = (0, 1)
 _AT_ONCE: Final = 8
 """How many topics are read on at the same time: each takes the memory of a page."""
 
+_CROWD: Final = 32
+"""How many may wait for a topic before it is looked who still does."""
+
 
 @final
 class Held:
     """A topic that this node holds. `last`: up to where it was heard, None before it ever was."""
 
-    __slots__ = ("before", "is_heard", "is_held", "is_stuck", "is_unbroken", "last", "topic", "waiting")
+    __slots__ = ("_crowd", "_waiting", "before", "is_heard", "is_held", "is_stuck", "is_unbroken", "last", "topic")
 
     def __init__(self, topic: str) -> None:
         self.topic: Final = topic
@@ -44,7 +47,24 @@ class Held:
         self.is_stuck = False
         """What stands under its key is no stream: it is read again when somebody publishes, or wants to read."""
         self.is_held = True
-        self.waiting: Final[list[asyncio.Future[None]]] = []
+        self._waiting: Final[list[asyncio.Future[None]]] = []
+        self._crowd = _CROWD
+
+    def wait(self, future: "asyncio.Future[None]") -> "asyncio.Future[None]":
+        """Have this done when it is heard. Whoever waits no more is forgotten: it may be long until then."""
+        if len(self._waiting) >= self._crowd:
+            self._waiting[:] = [one for one in self._waiting if not one.done()]
+            self._crowd = max(_CROWD, 2 * len(self._waiting))
+        self._waiting.append(future)
+        return future
+
+    def settle(self) -> None:
+        """Take note that it is heard."""
+        self.is_heard = True
+        waiting, self._waiting[:] = tuple(self._waiting), ()
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
 
 
 @final
@@ -218,11 +238,7 @@ class Following:
             self._read_on(line, held)
 
     def _settle(self, line: Line, held: Held) -> None:
-        held.is_heard = True
-        waiting, held.waiting[:] = tuple(held.waiting), ()
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
+        held.settle()
         self._free(line)
 
     def _free(self, line: Line) -> None:
