@@ -33,6 +33,12 @@ An allocator takes a megabyte at a time, and caches that are emptied whole fill 
 revocations that a store still kept, 170 bytes each, were found by it in a quarter of an hour.
 """
 
+SWAYS: Final = 0.15
+"""By what part descriptors, tasks and threads may differ: the crowd is now larger, now smaller.
+
+That nothing is held of those who have gone is asked when all have gone, and to the last one.
+"""
+
 OPENED_ONCE: Final = 4
 """Descriptors that are opened when they are first needed, and then kept."""
 
@@ -74,7 +80,7 @@ def soak(minutes: float) -> None:
     print("growth after warming up: " + ", ".join(f"{what} {by:+.0f}" for what, by in report.items()))
     assert report["memory"] <= GREW * steady[0].memory, f"memory grew by {report['memory'] / 1e6:.2f} MB"
     for what in ("descriptors", "tasks", "threads"):
-        assert report[what] <= max(3.0, GREW * getattr(steady[0], what)), f"{what} grew by {report[what]:.0f}"
+        assert report[what] <= max(3.0, SWAYS * getattr(steady[0], what)), f"{what} grew by {report[what]:.0f}"
 
 
 @contextmanager
