@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
         command = [sys.executable, "-m", f"bench.{name}", *options]
         failed |= subprocess.run(command, check=False, env={**os.environ, RESULTS: str(results)}).returncode != 0
     if is_written and not failed:
-        write(results)
+        write(results, f"`{' '.join(('python -m bench', *arguments))}`")
     return 1 if failed else 0
 
 

@@ -89,16 +89,16 @@ def record(
         file.write(json.dumps(asdict(figure)) + "\n")
 
 
-def write(results: Path) -> None:
-    """Write the table and the picture of what was gathered."""
+def write(results: Path, how: str) -> None:
+    """Write the table and the picture of what was gathered; `how` is what was asked for."""
     lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
     figures = [Figure(**json.loads(line)) for line in lines]
-    (DOCS / "figures.md").write_text(table(figures), encoding="utf-8")
+    (DOCS / "figures.md").write_text(table(figures, how), encoding="utf-8")
     (DOCS / "figures.svg").write_text(picture(figures), encoding="utf-8")
     print(f"\nwrote {len(figures)} figures to docs/figures.md and docs/figures.svg")
 
 
-def table(figures: Sequence[Figure]) -> str:
+def table(figures: Sequence[Figure], how: str) -> str:
     """Write the page."""
     lines = [
         "# Figures",
@@ -108,7 +108,7 @@ def table(figures: Sequence[Figure]) -> str:
         "turns in the same run: more is better. Absolute figures are one machine's, of one day, and differ between",
         "starts of the same server.",
         "",
-        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {_machine()}. {', '.join(_versions())}.",
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}, by {how}, {_machine()}. {', '.join(_versions())}.",
         "",
         "![The same request, what it costs beside nginx](figures.svg)",
     ]
@@ -184,4 +184,4 @@ def _versions() -> Iterable[str]:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(Path(sys.argv[1]), " ".join(sys.argv[2:]))
