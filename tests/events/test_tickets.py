@@ -278,6 +278,34 @@ def test_the_decision_itself_asks_about_the_token_of_the_ticket(tickets: SqliteT
         assert decision.identity == parent.identity
 
 
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ([(b"authorization", b"Bearer " + mint(sub="bob").encode())], Reason.MULTIPLE_TOKENS),
+        ([(b"authorization", b"Bearer junk"), (b"x-api-key", b"more")], Reason.MULTIPLE_TOKENS),
+        ([(b"authorization", b"x" * 9000)], Reason.MALFORMED),
+    ],
+)
+def test_a_ticket_makes_up_for_nothing_that_is_refused_whole(
+    tickets: SqliteTickets, headers: list[tuple[bytes, bytes]], reason: Reason
+) -> None:
+    """A ticket is a credential like any other: beside a token it is one of two, and it is not used up then."""
+    decides = engine(MemoryStore(), Clock(), tickets, multiple_tokens="refuse")
+    policy = structs.replace(decides.policy, tickets=KEY)
+    parent = decides.decide(Request(headers=[(b"authorization", b"Bearer " + mint().encode())]))
+    assert isinstance(parent, Admit)
+    assert parent.identity is not None
+    assert parent.identifiers is not None
+    record = seal(parent.identity, parent.identifiers, policy, topic="public-a", origin=b"")
+    one = b"A" * 43
+    tickets.put(name_of(one) or "", record, subject="alice", seconds=30)
+    asked = Request(query=b"ticket=" + one, topic="public-a", headers=headers)
+    decision = decides.decide(asked, policy)
+    assert isinstance(decision, Refuse)
+    assert decision.reason is reason
+    assert isinstance(decides.decide(structs.replace(asked, headers=()), policy), Admit)
+
+
 def test_without_the_ledger_there_is_no_answer_but_that(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with streaming(tickets=SqliteTickets(tmp_path / "file" / "below")) as hub:

@@ -33,17 +33,20 @@ def decide(
     it is not asked again.
     """
     refuse: Refuse | None = None
+    ticket = ticket_in(request.query) if policy.tickets is not None and request.query else None
     try:
         credentials = extract(request, policy.sources)
     except TooMuch as much:
-        credentials = ()
+        credentials, ticket = (), None
         refuse = Refuse(reason=Reason.MALFORMED, detail=str(much))
-    if len(credentials) == 1 and (policy.tickets is None or not request.query):  # what nearly all requests come to
+    if len(credentials) == 1 and ticket is None:  # what nearly all requests come to
         return _decide_one(credentials[0], request, policy, verifier, now, said=said)
-    if len(credentials) > 1 and policy.multiple_tokens == "refuse":
-        refuse = Refuse(reason=Reason.MULTIPLE_TOKENS, detail=f"{len(credentials)} different tokens in one request")
-        credentials = ()
-    return _decide_all(credentials, request, policy, verifier, now, refuse=refuse, said=said)
+    count = len(credentials) + (ticket is not None)
+    if count > 1 and policy.multiple_tokens == "refuse":
+        # a ticket is one of them, and is not used up by it
+        refuse = Refuse(reason=Reason.MULTIPLE_TOKENS, detail=f"{count} different tokens in one request")
+        credentials, ticket = (), None
+    return _decide_all(credentials, request, policy, verifier, now, ticket=ticket, refuse=refuse, said=said)
 
 
 def _decide_one(
@@ -84,15 +87,16 @@ def _decide_all(
     verifier: Verifier,
     now: float,
     *,
+    ticket: bytes | None,
     refuse: Refuse | None,
     said: Said | None,
 ) -> Flow[Decision]:
     """Decide about a request with a ticket, several credentials or none. `refuse` says what is wrong so far."""
-    if policy.tickets is not None and request.query:
-        redeemed = yield from _redeem(request, policy, now)
+    if ticket is not None:
+        redeemed = yield from _redeem(ticket, request, policy, now)
         if isinstance(redeemed, Admit):
             return redeemed
-        refuse = refuse or redeemed
+        refuse = redeemed
     store_silent = False
     for credential in credentials:
         known = _recognise(credential, request, policy, verifier, now)
@@ -231,14 +235,11 @@ def _settle(
     return Admit(identity=identity, source=source, identifiers=identifiers, state_unknown=unknown, grounds=grounds)
 
 
-def _redeem(request: Request, policy: Policy, now: float) -> Flow[Admit | Refuse | None]:
-    """Judge the ticket of a request, if it has one. It is used up first, whatever comes of it: it works once.
+def _redeem(ticket: bytes, request: Request, policy: Policy, now: float) -> Flow[Admit | Refuse]:
+    """Judge the ticket of a request. It is used up first, whatever comes of it: it works once.
 
     It is as good as the token that it was made with is now: by the same rules, the same state, the same requirement.
     """
-    ticket = ticket_in(request.query)
-    if ticket is None:
-        return None
     name = name_of(ticket)
     try:
         record = None if name is None else (yield from ask(Redeem(name)))
