@@ -14,36 +14,14 @@ from http import HTTPStatus
 from pathlib import Path
 
 from bench.load import compare, load, scratch
-from bench.peers import Keys, Peer, make_keys, started
+from bench.peers import CHECKED, Keys, Peer, make_keys, started
 from bench.report import record
 from tests.servers.ports import reserved_port
 from tests.wire import exchange, request
 
 ASKED = 25.0
 APP = """
-import os
-import jwt
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 from sluicegate import AsyncGate, SluicegateMiddleware
-
-SECRET = os.environ["SECRET"]
-
-
-class Checked:
-    def __init__(self, app):
-        self.app = app
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] == "http":
-            token = dict(scope["headers"]).get(b"authorization", b"").removeprefix(b"Bearer ")
-            try:
-                scope["user"] = jwt.decode(token, SECRET, algorithms=["HS256"])
-            except jwt.InvalidTokenError:
-                await PlainTextResponse("no", 401)(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
 
 
 async def hello(request):
@@ -74,7 +52,7 @@ def run(*, quick: bool) -> None:
     rounds, seconds = (3, 1.0) if quick else (7, 2.0)
     directory = scratch()
     keys = make_keys()
-    (directory / "app.py").write_text(APP)
+    (directory / "app.py").write_text(CHECKED + APP)
     bearer = {"Authorization": f"Bearer {keys.hs256}"}
     with ExitStack() as stack:
         loads = {}

@@ -218,7 +218,7 @@ def envoy(directory: Path, behind: int, *, keys: Keys, algorithm: str = "", reme
             yield peer
 
 
-_PYJWT: Final = """
+CHECKED: Final = """
 import os
 import jwt
 from starlette.applications import Starlette
@@ -241,8 +241,9 @@ class Checked:
                 await PlainTextResponse("no", 401)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+"""
 
-
+_PYJWT: Final = """
 async def decision(request):
     return PlainTextResponse(f"Hello {request['user']['sub']}! Your tier: {request['user']['tier']}")
 
@@ -277,7 +278,7 @@ def decision():
 @contextmanager
 def pyjwt(directory: Path, *, keys: Keys) -> Iterator[Peer]:
     """Starlette on uvicorn behind a middleware that calls PyJWT, and knows of no revocation."""
-    (directory / "checked.py").write_text(_PYJWT)
+    (directory / "checked.py").write_text(CHECKED + _PYJWT)
     with reserved_port() as port:
         options = ["--port", str(port), "--no-access-log", "--log-level", "warning", "--app-dir", str(directory)]
         with started([sys.executable, "-m", "uvicorn", "checked:app", *options], port, SECRET=keys.secret) as peer:
