@@ -91,8 +91,8 @@ def record(
 
 def write(results: Path, how: str) -> None:
     """Write the table and the picture of what was gathered; `how` is what was asked for."""
-    lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
-    figures = [Figure(**json.loads(line)) for line in lines]
+    # a file that is missing is an error: an empty page must not replace what was found before
+    figures = [Figure(**json.loads(line)) for line in results.read_text(encoding="utf-8").splitlines()]
     (DOCS / "figures.md").write_text(table(figures, how), encoding="utf-8")
     (DOCS / "figures.svg").write_text(picture(figures), encoding="utf-8")
     print(f"\nwrote {len(figures)} figures to docs/figures.md and docs/figures.svg")
