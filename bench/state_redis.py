@@ -22,8 +22,8 @@ import hiredis
 import uvloop
 
 from bench.report import record
-from sluicegate.backends.redis import AsyncRedisStore, RedisStore
-from sluicegate.backends.redis_address import Address
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.store import AsyncRedisStore, RedisStore
 from tests.servers.redis import Redis, redis_server
 
 ASKERS = 64

@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.report import record
-from sluicegate.backends.sqlite import SqliteStore
+from sluicegate.backends.sqlite.store import SqliteStore
 from sluicegate.core.revocation import Entry
 
 SIZES = (1_000, 100_000, 1_000_000)

@@ -27,7 +27,7 @@ from typing import Any
 import uvloop
 
 from bench.report import record
-from sluicegate.backends.http_loop import LoopFetcher
+from sluicegate.backends.http.loop import LoopFetcher
 from sluicegate.backends.memory import MemoryStore
 from sluicegate.backends.scheduler import LoopScheduler
 from sluicegate.core.attempts import Terms

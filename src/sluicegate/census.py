@@ -10,10 +10,10 @@ from msgspec import structs
 
 from sluicegate import compose
 from sluicegate.core.webhook import Webhook
-from sluicegate.server.certificate import Certificate
+from sluicegate.server.connection.certificate import Certificate
+from sluicegate.server.events.hub import Hub
 from sluicegate.server.gateway import Gateway
-from sluicegate.server.hub import Hub
-from sluicegate.server.station import Station
+from sluicegate.server.workers.station import Station
 
 _BREAKERS: Final = ("closed", "half_open", "open")
 

@@ -1,7 +1,7 @@
 """The certificate that the operator names for the public listener."""
 
 from sluicegate.errors import CertificateFault, SettingsError
-from sluicegate.server.certificate import Certificate, Note
+from sluicegate.server.connection.certificate import Certificate, Note
 from sluicegate.settings import Settings
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from msgspec import structs
 
 from sluicegate import settings as configuration
-from sluicegate.backends import access_log, observe
-from sluicegate.backends.observe_events import LogInstrument
+from sluicegate.backends.log import access, decisions
+from sluicegate.backends.log.happenings import LogInstrument
 from sluicegate.core.claims import Identifiers, Verified
 from sluicegate.core.keyring import KeyReport, PublishedKeys
 from sluicegate.core.policy import Policy, Sources
@@ -36,14 +36,14 @@ from sluicegate.stores import Store, stores_of, tickets_of
 from sluicegate.webhooks import not_installed, requires_jti, tls_of, webhook_of
 
 if TYPE_CHECKING:
-    from sluicegate.backends.http import Trust
-    from sluicegate.backends.http_loop import LoopFetcher
-    from sluicegate.backends.http_threads import ThreadFetcher
+    from sluicegate.backends.http.call import Trust
+    from sluicegate.backends.http.loop import LoopFetcher
+    from sluicegate.backends.http.threads import ThreadFetcher
 
-LogForm = observe.LogForm
-log = observe.event
+LogForm = decisions.LogForm
+log = decisions.event
 
-AccessLog = access_log.AccessLog
+AccessLog = access.AccessLog
 
 Clock = Callable[[], float]
 
@@ -222,8 +222,8 @@ def policy_of(settings: Settings) -> Policy:
 
 def _far(trust: "Trust", *, asynchronous: bool) -> tuple["LoopFetcher | ThreadFetcher", Scheduler]:
     """Return what fetches, and what waits, for an event loop or for threads."""
-    from sluicegate.backends.http_loop import LoopFetcher
-    from sluicegate.backends.http_threads import ThreadFetcher
+    from sluicegate.backends.http.loop import LoopFetcher
+    from sluicegate.backends.http.threads import ThreadFetcher
     from sluicegate.backends.scheduler import LoopScheduler, ThreadScheduler
 
     return (LoopFetcher(trust), LoopScheduler()) if asynchronous else (ThreadFetcher(trust), ThreadScheduler())
@@ -231,7 +231,7 @@ def _far(trust: "Trust", *, asynchronous: bool) -> tuple["LoopFetcher | ThreadFe
 
 def _trust(settings: Settings, key_urls: Iterable[str]) -> "Trust":
     """Return whom the gate may call, and how it knows them."""
-    from sluicegate.backends.http import Trust, target_of, with_alpn
+    from sluicegate.backends.http.call import Trust, target_of, with_alpn
 
     origins = [target_of(url).origin for url in key_urls]
     authorities = authorities_of(settings)
@@ -257,8 +257,8 @@ def log_to(
 
     `source` is what every line ends with: who of several processes says it.
     """
-    observe.configure(settings.log_level, form=form, stream=stream, source=source)
-    return observe.LogObserver(log_blocked=settings.stateful_jwt.log_blocked)
+    decisions.configure(settings.log_level, form=form, stream=stream, source=source)
+    return decisions.LogObserver(log_blocked=settings.stateful_jwt.log_blocked)
 
 
 def access_log_of(settings: Settings, source: Mapping[str, Any]) -> AccessLog | None:

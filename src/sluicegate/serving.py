@@ -19,19 +19,19 @@ from sluicegate.census import Census
 from sluicegate.certificates import certificate_of
 from sluicegate.core.policy import Policy, Requirement
 from sluicegate.ports import Instrument
-from sluicegate.server.certificate import Certificate
-from sluicegate.server.cores import cores
-from sluicegate.server.ending import until_ended
+from sluicegate.server.connection.certificate import Certificate
+from sluicegate.server.connection.shared_rate import SharedRate
+from sluicegate.server.events.hub import Hub, Pace
+from sluicegate.server.events.live import Live
+from sluicegate.server.events.tie import Guard
 from sluicegate.server.gateway import Gateway
-from sluicegate.server.handover import inherit
 from sluicegate.server.health import Health
-from sluicegate.server.hub import Hub, Pace
-from sluicegate.server.limits import Limits, Rate
-from sluicegate.server.live import Live
 from sluicegate.server.routes import Action, Events, ForwardAuth, Proxy, Renewal, Respond, Route, Tickets, Upstream
-from sluicegate.server.shared_rate import SharedRate
-from sluicegate.server.station import Station
-from sluicegate.server.tie import Guard
+from sluicegate.server.wire.limits import Limits, Rate
+from sluicegate.server.workers.cores import cores
+from sluicegate.server.workers.ending import until_ended
+from sluicegate.server.workers.handover import inherit
+from sluicegate.server.workers.station import Station
 from sluicegate.settings import Settings
 from sluicegate.settings import routes as configured
 from sluicegate.sse.broker import Broker

@@ -15,11 +15,11 @@ from sluicegate.settings import Settings
 from sluicegate.settings.stores import EmbeddedStore, NoStore, RedisCluster, RedisSentinel, RedisServer, RedisSocket
 
 if TYPE_CHECKING:
-    from sluicegate.backends.redis_address import Address
-    from sluicegate.backends.redis_tickets import RedisTickets
-    from sluicegate.backends.sqlite import SqliteStore
-    from sluicegate.backends.sqlite_events import SqliteEvents
-    from sluicegate.backends.sqlite_tickets import SqliteTickets
+    from sluicegate.backends.redis.address import Address
+    from sluicegate.backends.redis.tickets import RedisTickets
+    from sluicegate.backends.sqlite.events import SqliteEvents
+    from sluicegate.backends.sqlite.store import SqliteStore
+    from sluicegate.backends.sqlite.tickets import SqliteTickets
 
 
 class Store(StateStore, Ledger, Inspectable, Protocol):
@@ -55,7 +55,7 @@ def stores_of(
         case NoStore():
             return Stores()
         case EmbeddedStore():
-            from sluicegate.backends.sqlite import SqliteStore
+            from sluicegate.backends.sqlite.store import SqliteStore
 
             embedded = SqliteStore(settings.state_dir, clock=clock)
             return Stores(embedded, embedded, embedded, _feed(embedded) if asynchronous else None, (embedded.close,))
@@ -84,13 +84,13 @@ def ticket_key_of(settings: Settings) -> TicketKey | None:
 
 def tickets_of(settings: Settings) -> "SqliteTickets | RedisTickets | None":
     """Return where tickets are kept; None where none are given out. Nothing is opened until the first."""
-    from sluicegate.backends.sqlite_tickets import SqliteTickets
+    from sluicegate.backends.sqlite.tickets import SqliteTickets
 
     where = settings.stateful_jwt.store
     if ticket_key_of(settings) is None:
         return None
     if isinstance(where, RedisServer | RedisSocket):
-        from sluicegate.backends.redis_tickets import RedisTickets
+        from sluicegate.backends.redis.tickets import RedisTickets
 
         return RedisTickets(_address(settings, where))  # which the store has read already, and found no fault
     return SqliteTickets(settings.state_dir)
@@ -98,7 +98,7 @@ def tickets_of(settings: Settings) -> "SqliteTickets | RedisTickets | None":
 
 def event_log_of(settings: Settings) -> "SqliteEvents":
     """Open the history of event streams. Raises `SettingsError` where it cannot be, or another gateway has it."""
-    from sluicegate.backends.sqlite_events import SqliteEvents
+    from sluicegate.backends.sqlite.events import SqliteEvents
 
     try:
         return SqliteEvents(settings.state_dir)
@@ -115,7 +115,7 @@ def relay_of(settings: Settings, *, instrument: Instrument | None = None) -> Eve
     where, tokens, events = settings.stateful_jwt.store, settings.stateful_jwt, settings.events
     if not isinstance(where, RedisServer | RedisSocket):
         return None
-    from sluicegate.backends.redis_events import RedisEvents
+    from sluicegate.backends.redis.events import RedisEvents
 
     return RedisEvents(
         _address(settings, where),
@@ -136,8 +136,8 @@ def _feed(store: "SqliteStore") -> RevocationFeed:
 def _redis(
     settings: Settings, where: RedisServer | RedisSocket, *, asynchronous: bool, instrument: Instrument | None
 ) -> Stores:
-    from sluicegate.backends.redis import AsyncRedisStore, RedisStore
-    from sluicegate.backends.tracking import TrackingFeed, Watched
+    from sluicegate.backends.redis.store import AsyncRedisStore, RedisStore
+    from sluicegate.backends.redis.tracking import TrackingFeed, Watched
 
     tokens = settings.stateful_jwt
     try:
@@ -161,7 +161,7 @@ def _redis(
 
 
 def _address(settings: Settings, where: RedisServer | RedisSocket) -> "Address":
-    from sluicegate.backends.redis_address import Address, Tls
+    from sluicegate.backends.redis.address import Address, Tls
 
     login, wanted = where.login, settings.stateful_jwt.tls
     password = login.password.get_secret_value()

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sluicegate import compose, serving
 from sluicegate.errors import SettingsError
-from sluicegate.server.crew import Plan
-from sluicegate.server.shared_rate import shared_counts
-from sluicegate.server.slots import open_slot, widen
-from sluicegate.server.systemd import Notice
-from sluicegate.server.workers import Supervisor
+from sluicegate.server.connection.shared_rate import shared_counts
+from sluicegate.server.workers.crew import Plan
+from sluicegate.server.workers.slots import open_slot, widen
+from sluicegate.server.workers.supervisor import Supervisor
+from sluicegate.server.workers.systemd import Notice
 from sluicegate.settings import Settings
 
 if TYPE_CHECKING:
     from mmap import mmap
 
-    from sluicegate.server.listener import Address
+    from sluicegate.server.connection.listener import Address
 
 _SAYS_NOTHING_OF_TRUST: Final = {"http", "admin", "log_level", "metrics_enabled", "proxy_id"}
 """Sections that may change without anybody's rights changing."""

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import uvloop
 
-from sluicegate.backends.http import Trust
-from sluicegate.backends.http_loop import LoopFetcher
-from sluicegate.backends.http_threads import ThreadFetcher
+from sluicegate.backends.http.call import Trust
+from sluicegate.backends.http.loop import LoopFetcher
+from sluicegate.backends.http.threads import ThreadFetcher
 from sluicegate.core.flow import Call, Reply
 from sluicegate.errors import FetchFailed
 

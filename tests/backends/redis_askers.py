@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol, final
 
 import uvloop
 
-from sluicegate.backends.redis import AsyncRedisStore, RedisStore
-from sluicegate.backends.redis_address import Address
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.store import AsyncRedisStore, RedisStore
 from sluicegate.core.flow import Hits
 from sluicegate.ports import StoreReport
 

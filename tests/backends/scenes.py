@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from sluicegate.backends.sqlite import SqliteStore
+from sluicegate.backends.sqlite.store import SqliteStore
 from sluicegate.core.revocation import Entry
 from sluicegate.errors import StateUnavailable
 

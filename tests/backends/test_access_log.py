@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 
-from sluicegate.backends.access_log import AccessLog, line_of
+from sluicegate.backends.log.access import AccessLog, line_of
 from sluicegate.ports import Visit
 from tests.table.tokens import mint
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from sluicegate.backends.http import Origin, Trust, target_of, with_alpn
+from sluicegate.backends.http.call import Origin, Trust, target_of, with_alpn
 from sluicegate.core.flow import Call, Reply
 from sluicegate.errors import FetchFailed
 from tests.backends.http_clients import KINDS, Client

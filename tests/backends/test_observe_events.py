@@ -6,8 +6,8 @@ from io import StringIO
 
 import pytest
 
-from sluicegate.backends.observe import LOGGER, configure
-from sluicegate.backends.observe_events import LogInstrument
+from sluicegate.backends.log.decisions import LOGGER, configure
+from sluicegate.backends.log.happenings import LogInstrument
 from sluicegate.core.events import Attempted, BreakerChanged, Event, Joined, Limited, Listening, Looked, Refreshed
 
 

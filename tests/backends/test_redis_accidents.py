@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluicegate.backends.redis_address import Address
+from sluicegate.backends.redis.address import Address
 from sluicegate.core.flow import Hits
 from sluicegate.errors import StateUnavailable
 from tests.backends.redis_askers import KINDS, Asker, Opener, opener

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import uvloop
 
-from sluicegate.backends.redis import AsyncRedisStore, RedisStore
-from sluicegate.backends.redis_address import Address
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.store import AsyncRedisStore, RedisStore
 from sluicegate.core.flow import Hits
 from sluicegate.core.revocation import Entry
 from tests.backends.contract import StateContract

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sluicegate.backends.redis_address import Address
-from sluicegate.backends.redis_ledger import RedisLedger
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.ledger import RedisLedger
 from sluicegate.core.revocation import Entry, KeyLayout, Kind, Revocation, decode, encode
 from sluicegate.errors import StateUnavailable
 from tests.backends.redis_peer import Conversation, peer

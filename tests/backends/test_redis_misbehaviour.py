@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluicegate.backends.redis_address import Address
+from sluicegate.backends.redis.address import Address
 from sluicegate.errors import StateUnavailable
 from tests.backends.redis_askers import KINDS, Asker, Opener, opener
 from tests.backends.redis_peer import Conversation, Peer, answering, peer

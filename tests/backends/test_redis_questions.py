@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluicegate.backends.redis_address import Address
+from sluicegate.backends.redis.address import Address
 from sluicegate.errors import StateUnavailable
 from tests.backends.redis_askers import KINDS, Asker, Opener, opener
 from tests.servers.ports import reserved_port

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sluicegate.backends.redis import RedisStore
-from sluicegate.backends.redis_address import Address
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.store import RedisStore
 from sluicegate.ports import StoreReport
 from tests.backends.redis_peer import Conversation, peer
 from tests.servers.ports import LOOPBACK

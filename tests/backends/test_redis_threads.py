@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sluicegate.backends.redis import RedisStore
-from sluicegate.backends.redis_address import Address
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.store import RedisStore
 from sluicegate.core.flow import Hits
 from sluicegate.errors import StateUnavailable
 from tests.backends.redis_peer import Conversation, Peer, peer
@@ -155,8 +155,8 @@ _FORKS = {
 }
 _FORKED = """
 import os, sys, threading
-from sluicegate.backends.redis import RedisStore
-from sluicegate.backends.redis_address import Address
+from sluicegate.backends.redis.store import RedisStore
+from sluicegate.backends.redis.address import Address
 from sluicegate.core.revocation import Entry
 
 host, port = sys.argv[1:]

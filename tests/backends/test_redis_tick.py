@@ -12,8 +12,8 @@ from contextlib import aclosing
 import pytest
 import uvloop
 
-from sluicegate.backends.redis import AsyncRedisStore
-from sluicegate.backends.redis_address import Address
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.store import AsyncRedisStore
 from sluicegate.core.flow import Hits
 from sluicegate.drive import run_async
 from sluicegate.errors import StateUnavailable

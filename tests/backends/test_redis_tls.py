@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.backends.redis import RedisStore
-from sluicegate.backends.redis_address import Address, Tls
+from sluicegate.backends.redis.address import Address, Tls
+from sluicegate.backends.redis.store import RedisStore
 from sluicegate.core.revocation import Entry
 from sluicegate.errors import SettingsError, StateUnavailable
 from tests.backends.redis_askers import KINDS, Opener, opener

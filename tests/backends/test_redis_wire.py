@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.backends.redis_address import Address
-from sluicegate.backends.redis_outage import LONGEST_PAUSE, Outage
-from sluicegate.backends.redis_wire import ARRAYS, MAX_REPLY_BYTES, Replies, Reply, Wire, is_error
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.outage import LONGEST_PAUSE, Outage
+from sluicegate.backends.redis.wire import ARRAYS, MAX_REPLY_BYTES, Replies, Reply, Wire, is_error
 from sluicegate.errors import StateUnavailable
 
 KEY = "BLACKLIST:key:4f1c"

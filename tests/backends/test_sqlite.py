@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.backends import state_dir
-from sluicegate.backends.generation import Generation
-from sluicegate.backends.sqlite import SqliteStore
-from sluicegate.backends.sqlite_file import StateFiles
+from sluicegate.backends.sqlite import state_dir
+from sluicegate.backends.sqlite.file import StateFiles
+from sluicegate.backends.sqlite.generation import Generation
+from sluicegate.backends.sqlite.store import SqliteStore
 from sluicegate.core.revocation import Entry
 from sluicegate.errors import StateUnavailable
 from tests.backends.contract import KEY, StateContract, until

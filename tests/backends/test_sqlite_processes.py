@@ -11,7 +11,7 @@ from typing import IO, Any, Protocol
 
 import pytest
 
-from sluicegate.backends.sqlite import SqliteStore
+from sluicegate.backends.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,9 +8,9 @@ from typing import Final, final
 
 import pytest
 
-from sluicegate.backends.redis import RedisStore
-from sluicegate.backends.redis_address import Address
-from sluicegate.backends.tracking import TrackingFeed, Watched, distinct
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.store import RedisStore
+from sluicegate.backends.redis.tracking import TrackingFeed, Watched, distinct
 from sluicegate.core.events import Event, Listening
 from tests.backends.redis_peer import Conversation, peer
 from tests.servers.cable import cable

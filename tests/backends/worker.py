@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from sluicegate.backends.sqlite import SqliteStore
+from sluicegate.backends.sqlite.store import SqliteStore
 from sluicegate.core.revocation import Entry
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from sluicegate.server.certificate import Certificate
+from sluicegate.server.connection.certificate import Certificate
 from tests.conformance.requirement import must
 from tests.server.gate import BEARER, HELLO, Running, route, running
 from tests.server.test_upstream_tls import before, speaking, trusting

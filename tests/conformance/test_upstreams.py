@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from sluicegate.server.limits import Limits
 from sluicegate.server.routes import Proxy, Upstream
+from sluicegate.server.wire.limits import Limits
 from tests.conformance.requirement import must
 from tests.conformance.scene import OK, TOKEN, Scene
 from tests.server.gate import route, running

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar, cast, final
 import uvloop
 
 from sluicegate.server.gateway import Gateway
-from sluicegate.server.limits import Limits
 from sluicegate.server.routes import Proxy, Upstream
+from sluicegate.server.wire.limits import Limits
 from tests.corpus.case import Case, Get
 from tests.corpus.reading import Answered, NotStrict, Sent, take_answer, take_request
 from tests.server.gate import ENGINE, HELLO, TOKEN, route

@@ -12,9 +12,9 @@ from typing import Final
 import pytest
 
 from sluicegate.adapters.forwarded import trusts
-from sluicegate.server.certificate import Certificate
-from sluicegate.server.handover import release
-from sluicegate.server.limits import Limits, Rate
+from sluicegate.server.connection.certificate import Certificate
+from sluicegate.server.wire.limits import Limits, Rate
+from sluicegate.server.workers.handover import release
 from tests.cli.sluicegate import configure, serving
 from tests.edge.test_proxy_protocol import READ, v2
 from tests.server.gate import BEARER, HELLO, LoopFactory, Running, route, running

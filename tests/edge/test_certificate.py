@@ -10,7 +10,7 @@ from typing import Final, final
 import pytest
 
 from sluicegate.errors import CertificateFault
-from sluicegate.server.certificate import Certificate
+from sluicegate.server.connection.certificate import Certificate
 from tests.servers.certificates import Authority
 from tests.servers.certificates import Certificate as Files
 from tests.servers.process import program

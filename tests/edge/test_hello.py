@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.server.hello import HANDSHAKE, offered
-from sluicegate.server.malformed import Malformed
+from sluicegate.server.wire.hello import HANDSHAKE, offered
+from sluicegate.server.wire.malformed import Malformed
 
 
 def hello(*protocols: str, host: str | None = "gate.test") -> bytes:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.server.malformed import Malformed
-from sluicegate.server.proxy_protocol import LONGEST, Announced, crc32c, read
+from sluicegate.server.wire.malformed import Malformed
+from sluicegate.server.wire.proxy_protocol import LONGEST, Announced, crc32c, read
 
 SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _TCP4: Final = bytes([192, 0, 2, 7, 198, 51, 100, 1]) + struct.pack("!HH", 56324, 443)

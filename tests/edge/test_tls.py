@@ -15,9 +15,9 @@ from typing import Final
 
 import pytest
 
-from sluicegate.server.certificate import Certificate
-from sluicegate.server.limits import Limits
+from sluicegate.server.connection.certificate import Certificate
 from sluicegate.server.routes import Respond
+from sluicegate.server.wire.limits import Limits
 from tests.edge.test_hello import fragmented, hello
 from tests.server.gate import BEARER, HELLO, LoopFactory, Running, route, running
 from tests.server.upstream import Listening, upstream

@@ -19,12 +19,12 @@ from sluicegate.core.revocation import Entry
 from sluicegate.core.verify import LocalKeys
 from sluicegate.engine import Engine
 from sluicegate.ports import RevocationFeed, StateStore, TicketLedger
+from sluicegate.server.events.hub import Hub, Pace
+from sluicegate.server.events.live import Live
+from sluicegate.server.events.tie import Guard
 from sluicegate.server.gateway import Gateway
-from sluicegate.server.hub import Hub, Pace
-from sluicegate.server.limits import Limits
-from sluicegate.server.live import Live
 from sluicegate.server.routes import Events, Proxy, Renewal, Route, Tickets
-from sluicegate.server.tie import Guard
+from sluicegate.server.wire.limits import Limits
 from sluicegate.sse.broker import Broker
 from sluicegate.sse.relayed import Relayed
 from sluicegate.sse.subscription import Terms

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sluicegate.backends.redis import AsyncRedisStore
-from sluicegate.backends.redis_address import Address
-from sluicegate.backends.redis_events import RedisEvents
-from sluicegate.backends.tracking import TrackingFeed
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.events import RedisEvents
+from sluicegate.backends.redis.store import AsyncRedisStore
+from sluicegate.backends.redis.tracking import TrackingFeed
 from sluicegate.sse.broker import Broker
 from sluicegate.sse.relayed import Relayed
 from sluicegate.sse.subscription import Terms

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluicegate.server.hub import Pace
+from sluicegate.server.events.hub import Pace
 from sluicegate.sse.subscription import Terms
 from tests.events.gate import WRITER, Stream, Streams, bearer, streaming
 from tests.events.reading import read

@@ -15,7 +15,7 @@ from sluicegate.core.decision import Reason, Refuse
 from sluicegate.core.flow import FindRevocation, Question
 from sluicegate.core.revocation import Entry, KeyLayout
 from sluicegate.errors import StateUnavailable
-from sluicegate.server.live import Live
+from sluicegate.server.events.live import Live
 from sluicegate.sse.broker import Broker
 from sluicegate.sse.subscription import Subscription
 from tests.events.gate import Clock, Streams, bearer, done, engine, streaming

@@ -13,10 +13,10 @@ from typing import Final
 
 import pytest
 
-from sluicegate.backends.redis_address import Address
-from sluicegate.backends.redis_events import RedisEvents
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.events import RedisEvents
 from sluicegate.ports import EventId, Kept
-from sluicegate.server.hub import Pace
+from sluicegate.server.events.hub import Pace
 from sluicegate.sse.subscription import Terms
 from tests.events.gate import Streams, bearer, done
 from tests.events.nodes import PROBE, address_of, ends, gaps, node, published, texts, until

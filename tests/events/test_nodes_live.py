@@ -10,8 +10,8 @@ from typing import Any, Final, final
 
 import pytest
 
-from sluicegate.backends.redis import AsyncRedisStore
-from sluicegate.server.limits import Limits
+from sluicegate.backends.redis.store import AsyncRedisStore
+from sluicegate.server.wire.limits import Limits
 from tests.events.gate import Streams, bearer
 from tests.events.nodes import address_of, ends, node
 from tests.events.test_live import ended
@@ -55,7 +55,7 @@ def test_a_key_that_is_written_while_nobody_tells_ends_streams_all_the_same(redi
 
 
 def feed_over(line: Any) -> Any:  # noqa: ANN401 - a cable, a feed
-    from sluicegate.backends.tracking import TrackingFeed  # noqa: PLC0415 - beside what it is given
+    from sluicegate.backends.redis.tracking import TrackingFeed  # noqa: PLC0415 - beside what it is given
 
     return TrackingFeed(address_of(line), prefixes=("BLACKLIST:",), probe="BLACKLIST:key:")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.backends.sqlite_events import SqliteEvents
+from sluicegate.backends.sqlite.events import SqliteEvents
 from sluicegate.sse.broker import Broker
 from sluicegate.sse.history import read_id
 from sluicegate.sse.subscription import Terms

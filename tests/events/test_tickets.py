@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from sluicegate.backends.memory import MemoryStore
-from sluicegate.backends.sqlite_tickets import SqliteTickets
+from sluicegate.backends.sqlite.tickets import SqliteTickets
 from sluicegate.core.decision import Admit, Reason, Refuse
 from sluicegate.core.flow import Hits
 from sluicegate.core.request import Request

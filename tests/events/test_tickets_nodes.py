@@ -12,8 +12,8 @@ from typing import Final
 import anyio
 import pytest
 
-from sluicegate.backends.redis_address import Address
-from sluicegate.backends.redis_tickets import PREFIX, RedisTickets
+from sluicegate.backends.redis.address import Address
+from sluicegate.backends.redis.tickets import PREFIX, RedisTickets
 from sluicegate.errors import StateUnavailable
 from tests.events.gate import Streams, bearer, streaming
 from tests.servers.ports import LOOPBACK

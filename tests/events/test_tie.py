@@ -16,16 +16,16 @@ from sluicegate.backends.memory import MemoryStore
 from sluicegate.core.decision import Admit, Reason, Refuse
 from sluicegate.core.request import Request
 from sluicegate.core.revocation import Entry
-from sluicegate.server.live import Live
-from sluicegate.server.tie import LONG, Guard, Tie
+from sluicegate.server.events.live import Live
+from sluicegate.server.events.tie import LONG, Guard, Tie
 from tests.events.gate import Clock, Stream, Streams, bearer, engine, streaming
 from tests.server.upstream import Listening, upstream
 from tests.table.tokens import NOW, mint
 from tests.wire import connected, request
 
 if TYPE_CHECKING:
-    from sluicegate.server.intake import Exchange
-    from sluicegate.server.protocol import Connection
+    from sluicegate.server.connection.intake import Exchange
+    from sluicegate.server.connection.protocol import Connection
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 EVENT = b"e\r\ndata: one\n\n\r\n".replace(b"e\r\n", b"b\r\n")

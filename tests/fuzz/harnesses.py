@@ -23,12 +23,12 @@ from sluicegate.core.extract import TooMuch, extract
 from sluicegate.core.policy import Sources
 from sluicegate.core.request import Request
 from sluicegate.core.token import MalformedToken, digest, peek
-from sluicegate.server.body import Chunked
-from sluicegate.server.head import CHUNKED, RequestReader
-from sluicegate.server.limits import Limits
-from sluicegate.server.malformed import Malformed
-from sluicegate.server.reply import ReplyReader
-from sluicegate.server.target import decoded_strictly
+from sluicegate.server.wire.body import Chunked
+from sluicegate.server.wire.head import CHUNKED, RequestReader
+from sluicegate.server.wire.limits import Limits
+from sluicegate.server.wire.malformed import Malformed
+from sluicegate.server.wire.reply import ReplyReader
+from sluicegate.server.wire.target import decoded_strictly
 from tests.corpus.reading import take_request
 from tests.server.gate import engine
 from tests.table.tokens import SECRET

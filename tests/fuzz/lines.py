@@ -4,10 +4,10 @@ import asyncio
 from typing import Any, Final, final
 
 from sluicegate.adapters.render import Response
-from sluicegate.server.head import Head
-from sluicegate.server.limits import Limits
-from sluicegate.server.protocol import Connection
-from sluicegate.server.shared import Shared
+from sluicegate.server.connection.protocol import Connection
+from sluicegate.server.connection.shared import Shared
+from sluicegate.server.wire.head import Head
+from sluicegate.server.wire.limits import Limits
 
 LIMITS: Final = Limits(buffer=24, body=10_000)
 _OK: Final = Response(200, (("Content-Length", "2"),), b"ok")

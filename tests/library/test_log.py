@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sluicegate.backends.observe import LOGGER, LogObserver, configure, event
+from sluicegate.backends.log.decisions import LOGGER, LogObserver, configure, event
 from sluicegate.core.decision import Admit, Decision, Identity, Reason, Refuse
 from sluicegate.core.request import Request, Source
 from sluicegate.ports import Record

@@ -16,8 +16,8 @@ from sluicegate.core.policy import ClaimNames, Policy, Requirement
 from sluicegate.core.verify import LocalKeys
 from sluicegate.engine import Engine
 from sluicegate.server.gateway import Gateway
-from sluicegate.server.limits import Limits
 from sluicegate.server.routes import Action, Respond, Route
+from sluicegate.server.wire.limits import Limits
 from tests.table.tokens import NOW, SECRET, mint
 
 TOKEN: Final = mint()

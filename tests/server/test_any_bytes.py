@@ -6,12 +6,12 @@ import httptools
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sluicegate.server.body import Chunked
-from sluicegate.server.head import CHUNKED, RequestReader
-from sluicegate.server.limits import Limits
-from sluicegate.server.malformed import Malformed
-from sluicegate.server.reply import ReplyReader
-from sluicegate.server.target import decoded_strictly
+from sluicegate.server.wire.body import Chunked
+from sluicegate.server.wire.head import CHUNKED, RequestReader
+from sluicegate.server.wire.limits import Limits
+from sluicegate.server.wire.malformed import Malformed
+from sluicegate.server.wire.reply import ReplyReader
+from sluicegate.server.wire.target import decoded_strictly
 from tests.server.requests import REFUSED, SERVED
 
 LIMITS = Limits(request_line=512, field=512, fields=20)

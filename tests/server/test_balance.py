@@ -10,12 +10,12 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from sluicegate.core.events import Event, UpstreamAnswered, UpstreamFailed
-from sluicegate.server.balance import Balance
-from sluicegate.server.limits import Limits
-from sluicegate.server.outage import Outage
+from sluicegate.server.connection.shared import Clock
+from sluicegate.server.proxy.balance import Balance
+from sluicegate.server.proxy.outage import Outage
+from sluicegate.server.proxy.pool import Pool
 from sluicegate.server.routes import Proxy, Upstream
-from sluicegate.server.shared import Clock
-from sluicegate.server.upstream import Pool
+from sluicegate.server.wire.limits import Limits
 from tests.server.gate import BEARER, Running, route, running
 from tests.server.upstream import OK, Listening, Peer, upstream
 from tests.servers.ports import LOOPBACK, reserved_port

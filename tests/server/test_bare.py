@@ -10,9 +10,9 @@ from typing import Any, Final, cast, final
 import pytest
 import uvloop
 
-from sluicegate.server.bare import BareSocket, BareSockets
-from sluicegate.server.heap import Heap
-from sluicegate.server.shared import reset
+from sluicegate.server.connection.bare import BareSocket, BareSockets
+from sluicegate.server.connection.heap import Heap
+from sluicegate.server.connection.shared import reset
 
 WITHIN: Final = 10
 MUCH: Final = b"0123456789abcdef" * 65_536

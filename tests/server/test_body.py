@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.server.body import Chunked, Counted, UntilClose
-from sluicegate.server.malformed import Malformed
+from sluicegate.server.wire.body import Chunked, Counted, UntilClose
+from sluicegate.server.wire.malformed import Malformed
 
 GOOD = {
     "empty": (b"0\r\n\r\n", b""),

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from sluicegate.server.limits import Limits
-from sluicegate.server.listener import bind
+from sluicegate.server.connection.listener import bind
+from sluicegate.server.wire.limits import Limits
 from tests.server.gate import BEARER, HELLO, Held, engine, route, running
 from tests.server.upstream import upstream
 from tests.wire import connected, exchange, request

@@ -7,7 +7,7 @@ import ssl
 import pytest
 
 from sluicegate.errors import UpstreamError
-from sluicegate.server.dial import dial, first_of, interleaved
+from sluicegate.server.proxy.dial import dial, first_of, interleaved
 from sluicegate.server.routes import Proxy, Upstream
 from tests.server.gate import BEARER, route, running
 from tests.server.upstream import Listening

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sluicegate.server.limits import Limits
+from sluicegate.server.wire.limits import Limits
 from tests.server.gate import BEARER, HELLO, Held, Running, engine, route, running
 from tests.server.upstream import Listening, upstream
 from tests.wire import Wire, connected, request

@@ -7,8 +7,8 @@ from typing import Literal
 import pytest
 import uvloop
 
-from sluicegate.server.limits import Rate
 from sluicegate.server.routes import ForwardAuth, Proxy, Respond
+from sluicegate.server.wire.limits import Rate
 from tests.server.gate import BEARER, HELLO, REVOKED, TOKEN, Held, LoopFactory, Running, engine, route, running
 from tests.server.upstream import OK, Listening, Received, upstream
 from tests.table.tokens import mint

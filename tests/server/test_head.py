@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.server.head import CHUNKED, Head, RequestReader
-from sluicegate.server.limits import Limits
-from sluicegate.server.malformed import Malformed
-from sluicegate.server.request_line import METHODS
+from sluicegate.server.wire.head import CHUNKED, Head, RequestReader
+from sluicegate.server.wire.limits import Limits
+from sluicegate.server.wire.malformed import Malformed
+from sluicegate.server.wire.request_line import METHODS
 from tests.server.requests import REFUSED, SERVED
 
 LIMITS = Limits(request_line=512, field=512, fields=20, body=10_000)

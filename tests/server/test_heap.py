@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, final
 
-from sluicegate.server.heap import Heap, give_back
+from sluicegate.server.connection.heap import Heap, give_back
 
 BLOCK: Final = 2000
 BLOCKS: Final = 10_000

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sluicegate.server.limits import Limits, Rate
-from sluicegate.server.shared_rate import SharedRate, shared_counts
+from sluicegate.server.connection.shared_rate import SharedRate, shared_counts
+from sluicegate.server.wire.limits import Limits, Rate
 
 Making = Callable[[int, float], Rate | SharedRate]
 

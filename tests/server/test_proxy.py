@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from sluicegate.server.limits import Limits
 from sluicegate.server.routes import Proxy, Upstream
+from sluicegate.server.wire.limits import Limits
 from tests.server.gate import BEARER, TOKEN, Running, route, running
 from tests.server.upstream import OK, Listening, Peer
 from tests.wire import Wire, connected, request

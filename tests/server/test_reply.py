@@ -2,9 +2,9 @@
 
 import pytest
 
-from sluicegate.server.body import Chunked, Counted, UntilClose
-from sluicegate.server.malformed import Malformed
-from sluicegate.server.reply import Reply, ReplyReader
+from sluicegate.server.wire.body import Chunked, Counted, UntilClose
+from sluicegate.server.wire.malformed import Malformed
+from sluicegate.server.wire.reply import Reply, ReplyReader
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

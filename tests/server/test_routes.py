@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sluicegate.server.malformed import Malformed
 from sluicegate.server.routes import Found, Table
+from sluicegate.server.wire.malformed import Malformed
 
 PATHS = ["/hello", "/api/v1/*", "/api/v1/special", "/events/{topic}", "/users/{user}/files/*", "/a/{topic}/{x}", "/*"]
 

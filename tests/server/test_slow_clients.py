@@ -3,7 +3,7 @@
 import socket
 from contextlib import ExitStack
 
-from sluicegate.server.limits import Limits
+from sluicegate.server.wire.limits import Limits
 from tests.server.gate import BEARER, HELLO, route, running
 from tests.server.upstream import upstream
 from tests.wire import WITHIN, connected, exchange, request

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluicegate.server.limits import Limits
+from sluicegate.server.wire.limits import Limits
 from tests.server.gate import BEARER, HELLO, TOKEN, Running, route, running
 from tests.server.requests import REFUSED
 from tests.server.test_routes import AMBIGUOUS

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sluicegate.server.limits import Limits
 from sluicegate.server.routes import Proxy, Upstream
+from sluicegate.server.wire.limits import Limits
 from tests.server.gate import BEARER, Running, route, running
 from tests.server.upstream import OK, Listening, Peer
 from tests.servers.ports import reserved_port

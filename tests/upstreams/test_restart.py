@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
-from sluicegate.server.limits import Limits
 from sluicegate.server.routes import Proxy, Upstream
+from sluicegate.server.wire.limits import Limits
 from tests.server.gate import BEARER, Running, route
 from tests.server.gate import running as gate_of
 from tests.servers.ports import LOOPBACK, reserved_port

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import CLIENT, SERVER, Protocol
 
-from sluicegate.server.frames import Frames, close_frame
+from sluicegate.server.wire.frames import Frames, close_frame
 from tests.websockets.opening import frame
 
 SIZES = st.sampled_from([0, 1, 125, 126, 127, 300, 65535, 65536, 70000])

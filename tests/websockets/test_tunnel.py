@@ -13,7 +13,7 @@ from sluicegate.backends.memory import MemoryStore
 from sluicegate.core.flow import Hits
 from sluicegate.core.revocation import Entry
 from sluicegate.errors import StateUnavailable
-from sluicegate.server.limits import Limits
+from sluicegate.server.wire.limits import Limits
 from tests.events.gate import bearer
 from tests.table.tokens import NOW, mint
 from tests.websockets.opening import ASKING, Opened, behind, frame, opened, switching

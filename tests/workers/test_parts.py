@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from sluicegate.errors import Fault
-from sluicegate.server import cores
-from sluicegate.server.post import Letter, Post
-from sluicegate.server.slots import open_slot, turn_away, widen
-from sluicegate.server.systemd import Notice
-from sluicegate.server.watch import Watch
+from sluicegate.server.workers import cores
+from sluicegate.server.workers.post import Letter, Post
+from sluicegate.server.workers.slots import open_slot, turn_away, widen
+from sluicegate.server.workers.systemd import Notice
+from sluicegate.server.workers.watch import Watch
 
 
 def test_an_address_is_ours_alone_though_several_sockets_share_it() -> None:

@@ -22,8 +22,8 @@ from sluicegate.core.token import Peeked
 from sluicegate.core.verify import Verifier
 from sluicegate.drive import run
 from sluicegate.errors import StateUnavailable
-from sluicegate.server.malformed import Malformed
 from sluicegate.server.routes import Table, is_weaker
+from sluicegate.server.wire.malformed import Malformed
 
 Say = Callable[[str, str], None]
 

@@ -12,21 +12,21 @@ from sluicegate.core.decision import Admit, Identity
 from sluicegate.core.policy import Sources
 from sluicegate.core.request import Request
 from sluicegate.core.strip import strip, without_tokens
-from sluicegate.server.balance import Balance
+from sluicegate.server.connection.protocol import Connection
 from sluicegate.server.cors import Cors
-from sluicegate.server.handshake import ONLY_VERSION, SWITCHING, Handshake, handshake
-from sluicegate.server.head import CHUNKED, Head
-from sluicegate.server.malformed import Malformed
+from sluicegate.server.events.tie import Guard
 from sluicegate.server.origin import FOREIGN, is_foreign
-from sluicegate.server.protocol import Connection
-from sluicegate.server.proxy import ProxyExchange
-from sluicegate.server.respond import empty, head_of, problem
+from sluicegate.server.proxy.balance import Balance
+from sluicegate.server.proxy.exchange import ProxyExchange
+from sluicegate.server.proxy.pool import Pool
+from sluicegate.server.proxy.sending import IDEMPOTENT, Sending
+from sluicegate.server.proxy.websocket import Tunnels, Upgrade
 from sluicegate.server.routes import ForwardAuth, Proxy, Respond
-from sluicegate.server.sending import IDEMPOTENT, Sending
-from sluicegate.server.tie import Guard
-from sluicegate.server.trailers import ended_here, wants_trailers
-from sluicegate.server.upstream import Pool
-from sluicegate.server.websocket import Tunnels, Upgrade
+from sluicegate.server.wire.handshake import ONLY_VERSION, SWITCHING, Handshake, handshake
+from sluicegate.server.wire.head import CHUNKED, Head
+from sluicegate.server.wire.malformed import Malformed
+from sluicegate.server.wire.respond import empty, head_of, problem
+from sluicegate.server.wire.trailers import ended_here, wants_trailers
 
 T = TypeVar("T")
 

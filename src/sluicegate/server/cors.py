@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, final
 
-from sluicegate.server.head import Head
+from sluicegate.server.wire.head import Head
 
 _EXPOSED: Final = (
     b"Access-Control-Expose-Headers: X-Request-ID, X-Error-Type, X-Stream-ID, WWW-Authenticate, Retry-After\r\n"

@@ -12,17 +12,19 @@ from sluicegate.core.request import Request
 from sluicegate.engine import Engine, new_id
 from sluicegate.ports import Instrument
 from sluicegate.server.actions import Action, Passing, Saying, Telling
-from sluicegate.server.certificate import Certificate
+from sluicegate.server.connection.certificate import Certificate
+from sluicegate.server.connection.listener import Address, Listener
+from sluicegate.server.connection.meter import Told
+from sluicegate.server.connection.protocol import Connection
+from sluicegate.server.connection.shared_rate import SharedRate
 from sluicegate.server.cors import Cors
-from sluicegate.server.head import Head
-from sluicegate.server.hub import Hub
-from sluicegate.server.limits import Limits, Rate
-from sluicegate.server.listener import Address, Listener
-from sluicegate.server.malformed import Malformed
-from sluicegate.server.meter import Told
+from sluicegate.server.events.hub import Hub
+from sluicegate.server.events.streaming import Renewing, Streaming
+from sluicegate.server.events.ticketing import Ticketing
+from sluicegate.server.events.tie import Guard
 from sluicegate.server.plan import Place, Plan
-from sluicegate.server.protocol import Connection
-from sluicegate.server.respond import empty, problem
+from sluicegate.server.proxy.pool import Pool
+from sluicegate.server.proxy.websocket import Tunnels
 from sluicegate.server.routes import (
     Events,
     ForwardAuth,
@@ -35,12 +37,10 @@ from sluicegate.server.routes import (
     Upstream,
     is_weaker,
 )
-from sluicegate.server.shared_rate import SharedRate
-from sluicegate.server.streaming import Renewing, Streaming
-from sluicegate.server.ticketing import Ticketing
-from sluicegate.server.tie import Guard
-from sluicegate.server.upstream import Pool
-from sluicegate.server.websocket import Tunnels
+from sluicegate.server.wire.head import Head
+from sluicegate.server.wire.limits import Limits, Rate
+from sluicegate.server.wire.malformed import Malformed
+from sluicegate.server.wire.respond import empty, problem
 
 T = TypeVar("T")
 

@@ -10,11 +10,11 @@ import msgspec
 
 from sluicegate.adapters.render import Response
 from sluicegate.engine import new_id
-from sluicegate.server.head import Block, Head
-from sluicegate.server.limits import Limits
-from sluicegate.server.listener import Address, Listener
-from sluicegate.server.protocol import Connection
-from sluicegate.server.respond import problem
+from sluicegate.server.connection.listener import Address, Listener
+from sluicegate.server.connection.protocol import Connection
+from sluicegate.server.wire.head import Block, Head
+from sluicegate.server.wire.limits import Limits
+from sluicegate.server.wire.respond import problem
 
 Report = Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
 """Says how the gate is, as JSON: `status` and whatever else operators should know. May block, or be awaited."""

@@ -5,8 +5,8 @@ from typing import Final
 from sluicegate.adapters.render import Response
 from sluicegate.core.decision import Admit
 from sluicegate.server.cors import Cors
-from sluicegate.server.head import Head
-from sluicegate.server.respond import problem
+from sluicegate.server.wire.head import Head
+from sluicegate.server.wire.respond import problem
 
 FOREIGN: Final = "A page of another origin may not use this cookie here"
 

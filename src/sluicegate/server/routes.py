@@ -8,9 +8,9 @@ from typing import Final, Literal, final
 
 from sluicegate.core.placeholders import PLACEHOLDER
 from sluicegate.core.policy import Policy
-from sluicegate.server.malformed import Malformed
 from sluicegate.server.sessions import Sessions
-from sluicegate.server.target import decoded, decoded_strictly
+from sluicegate.server.wire.malformed import Malformed
+from sluicegate.server.wire.target import decoded, decoded_strictly
 
 _SEGMENT: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 

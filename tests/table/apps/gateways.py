@@ -18,8 +18,8 @@ from sluicegate.adapters.decider import policy_for
 from sluicegate.adapters.forward_auth import LOOPBACK
 from sluicegate.adapters.forwarded import trusts
 from sluicegate.server.gateway import Gateway
-from sluicegate.server.limits import Limits
 from sluicegate.server.routes import ForwardAuth, Proxy, Route, Upstream
+from sluicegate.server.wire.limits import Limits
 from tests.table.gates import GATES, Named
 
 ROOMY = Limits(request_line=65_536, field=65_536)

@@ -1,0 +1,1 @@
+"""What is written down: decisions, what happens, requests."""

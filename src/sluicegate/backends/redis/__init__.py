@@ -1,0 +1,1 @@
+"""Redis and Valkey: revocations, events and tickets for every node."""

@@ -1,0 +1,1 @@
+"""The embedded store: one file, shared by all processes of a machine."""

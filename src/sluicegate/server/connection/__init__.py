@@ -1,0 +1,1 @@
+"""The client's side: listening sockets, TLS, connections and what they share."""

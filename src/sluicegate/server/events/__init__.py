@@ -1,0 +1,1 @@
+"""The event hub, and what ties whatever is open to the token that opened it."""

@@ -1,0 +1,208 @@
+"""What ties a response on its way from an upstream to the token that opened it: event streams, and whatever takes long.
+
+A short response is over before anybody could revoke anything, and costs nothing here.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, final
+
+from sluicegate.core.check_state import UNKNOWN, Unknown, check_state
+from sluicegate.core.claims import Identifiers
+from sluicegate.core.decision import Admit, Reason, Refuse
+from sluicegate.core.flow import Answer, Question
+from sluicegate.core.policy import Policy
+from sluicegate.core.revocation import Revocation
+from sluicegate.drive import begin
+from sluicegate.server.connection.intake import Exchange
+from sluicegate.server.connection.protocol import Connection
+from sluicegate.server.events.live import Live, end_of
+from sluicegate.server.events.stream import parting
+from sluicegate.sse.event import chunk
+
+LONG: Final = 1.0
+"""Seconds after which a response that is not over is tied to its token, whatever it is."""
+
+_OF_THE_GRACE: Final = 0.8
+_EVENT_STREAM: Final = re.compile(rb"\ncontent-type:[ \t]*text/event-stream[ \t]*[;\r]", re.IGNORECASE)
+_ENCODED: Final = re.compile(rb"\ncontent-encoding:", re.IGNORECASE)
+# An empty line, which ends an event: the last three bytes tell, as a line ends in CR, LF or both (WHATWG HTML, 9.2.5).
+_DISPATCHED: Final = (b"\n\n", b"\r\r", b"\n\r", b"\n\r\n", b"\r\r\n")
+_NEXT: Final = b"\n\n"
+_TELLING: Final = 3
+
+
+@final
+class Guard:
+    """Ties responses to tokens, on one event loop. `answer` answers questions as an engine does.
+
+    `spread`: seconds over which the readers of event streams are sent away when we stop.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        answer: Callable[[Question], Answer | Awaitable[Answer]],
+        policy: Policy,
+        *,
+        spread: float = 0,
+    ) -> None:
+        self._spread: Final = spread
+        self.live: Final = live
+        self._answer: Final = answer
+        self._policy: Final = policy
+        self._asking: Final[set[asyncio.Task[None]]] = set()
+        self._streams: Final[dict[Tie, None]] = {}
+
+    def drain(self, grace: float) -> None:
+        """Send the readers of all event streams away, one after another and in less than the grace: they come back."""
+        loop, spread = asyncio.get_running_loop(), min(self._spread, grace * _OF_THE_GRACE)
+        for tie in list(self._streams):
+            if spread:
+                loop.call_later(random.random() * spread, tie.leave)  # noqa: S311 - jitter
+            else:
+                tie.leave()
+
+    def forget(self, tie: "Tie") -> None:
+        """Let go of a response that was held and has ended."""
+        self.live.discard(tie)
+        self._streams.pop(tie, None)
+
+    def tie(self, client: Connection, decision: Admit | None, exchange: Exchange) -> "Tie | None":
+        """Return what ties the response of this exchange; None where no token was asked for."""
+        if decision is None or decision.identifiers is None or decision.identity is None:
+            return None
+        ends = end_of(decision.identity.expires_at, self._policy.leeway)
+        return Tie(self, client, exchange, decision.identifiers, ends)
+
+    def hold(self, tie: "Tie") -> None:
+        """Take note of a response, and then ask once more whether its token is good: nothing falls between."""
+        self.live.add(tie)
+        if tie.is_stream:
+            self._streams[tie] = None
+        outcome = begin(check_state(tie.identifiers, self._policy), self._answer)
+        if isinstance(outcome, Coroutine):
+            task = asyncio.get_running_loop().create_task(self._later(tie, outcome))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        else:
+            self._settle(tie, outcome)
+
+    async def _later(self, tie: "Tie", pending: Coroutine[Any, Any, Revocation | Unknown | None]) -> None:
+        self._settle(tie, await pending)
+
+    def _settle(self, tie: "Tie", state: Revocation | Unknown | None) -> None:
+        if isinstance(state, Revocation):
+            tie.end(Refuse(reason=Reason.REVOKED, detail=state.reason, jti=tie.identifiers.jti))
+        elif (state is UNKNOWN and self._policy.state == "refuse") or self.live.is_blind:
+            tie.end(Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True))
+
+
+@final
+class Tie:
+    """One response and its token."""
+
+    __slots__ = (
+        "_begun",
+        "_client",
+        "_exchange",
+        "_guard",
+        "_is_held",
+        "_is_leaving",
+        "_is_over",
+        "_is_spoken",
+        "_last",
+        "_tunnel",
+        "ends",
+        "identifiers",
+        "is_stream",
+    )
+
+    def __init__(
+        self, guard: Guard, client: Connection, exchange: Exchange, identifiers: Identifiers, ends: float
+    ) -> None:
+        self._guard: Final = guard
+        self._client: Final = client
+        self._exchange: Final = exchange
+        self.identifiers: Final = identifiers
+        self.ends: Final = ends
+        self._begun = 0.0
+        self.is_stream = False
+        self._is_spoken = False
+        self._is_held = False
+        self._is_leaving = False
+        self._is_over = False
+        self._last = _NEXT
+        self._tunnel: Callable[[Refuse], None] | None = None
+
+    def begins(self, lines: bytes, *, chunked: bool, now: float) -> bool:
+        """Take note that the response begins, with these header lines; tell whether it is an event stream.
+
+        `chunked` tells that we put its pieces into chunks, `now` is the event loop's time.
+        """
+        self._begun = now
+        self.is_stream = _EVENT_STREAM.search(lines) is not None
+        # a last word fits only where chunks are ours to write, and what they hold is plain text
+        self._is_spoken = self.is_stream and chunked and _ENCODED.search(lines) is None
+        return self.is_stream
+
+    def passed(self, piece: bytes, now: float) -> bool:
+        """Take note of a piece that went to the client and is not the last. May end the response.
+
+        Tells, once, that from here on the response is held, because it may last.
+        """
+        if piece and self._is_spoken:
+            self._last = piece[-_TELLING:] if len(piece) >= _TELLING else (self._last + piece)[-_TELLING:]
+            if self._is_leaving:
+                self.leave()
+        if not self._is_held and (self.is_stream or now - self._begun >= LONG):
+            self._is_held = True
+            self._guard.hold(self)
+            return not self._is_over
+        return False
+
+    @property
+    def _at_boundary(self) -> bool:
+        """Tell whether what the upstream has said ends with an event, however it was cut."""
+        return self._last.endswith(_DISPATCHED)
+
+    def switch(self, end: Callable[[Refuse], None]) -> None:
+        """The response has become a tunnel, which `end` ends: take note of it, and ask once more. May end it."""
+        self._tunnel = end
+        self._is_held = True
+        self._guard.hold(self)
+
+    def over(self) -> None:
+        """The response has ended by itself."""
+        self._is_over = True
+        if self._is_held:
+            self._guard.forget(self)
+
+    def leave(self) -> None:
+        """End an event stream in good order, as soon as it stands between two of the upstream's events."""
+        self._is_leaving = True
+        transport = self._client.transport
+        if self._is_over or not self._is_spoken or not self._at_boundary or transport.get_write_buffer_size():
+            return
+        self.over()
+        self._exchange.cancel()
+        transport.write(b"0\r\n\r\n")
+        self._client.finish(close=True)
+
+    def end(self, refuse: Refuse) -> None:
+        """End it: with a last event between two of the upstream's, or broken off, so that nobody takes it for whole."""
+        if self._is_over:
+            return
+        self.over()
+        if self._tunnel is not None:
+            self._tunnel(refuse)
+            return
+        transport = self._client.transport
+        if not self._is_spoken or not self._at_boundary or transport.get_write_buffer_size():
+            self._client.abort()
+            return
+        self._exchange.cancel()
+        transport.write(chunk(parting(refuse)) + b"0\r\n\r\n")
+        self._client.finish(close=True)

@@ -1,0 +1,1 @@
+"""The upstream's side: one exchange after another with the services behind."""

@@ -1,0 +1,1 @@
+"""Processes: who serves, who takes over, who ends."""
