@@ -24,8 +24,8 @@ from tests.table.tokens import NOW, mint
 from tests.wire import connected, request
 
 if TYPE_CHECKING:
-    from sluicegate.server.connection.intake import Exchange
     from sluicegate.server.connection.protocol import Connection
+    from sluicegate.server.events.tie import Tied
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 EVENT = b"e\r\ndata: one\n\n\r\n".replace(b"e\r\n", b"b\r\n")
@@ -87,11 +87,14 @@ class Wholly:
     def cancel(self) -> bool:
         return True
 
+    def refuse(self, _: Refuse) -> bool:
+        return False
+
     def finish(self, *, close: bool) -> None:
         assert close
 
 
-@pytest.mark.parametrize(("took", "held"), [(0.9, 0), (LONG, 1)])
+@pytest.mark.parametrize(("took", "held"), [(0.9 * LONG, 0), (LONG, 1)])
 def test_any_response_that_takes_long_is_tied_to_its_token(took: float, held: int) -> None:
     async def scene() -> tuple[int, int]:
         store, clock = MemoryStore(), Clock()
@@ -100,9 +103,9 @@ def test_any_response_that_takes_long_is_tied_to_its_token(took: float, held: in
         guard = Guard(live, decides.answer, decides.policy)
         decision = decides.decide(Request(headers=((b"authorization", b"Bearer " + mint().encode()),)))
         assert isinstance(decision, Admit)
-        tie = guard.tie(cast("Connection", Wholly()), decision, cast("Exchange", Wholly()))
+        tie = guard.tie(cast("Connection", Wholly()), decision, cast("Tied", Wholly()), begun=5.0)
         assert tie is not None
-        tie.begins(b"HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\n", chunked=True, now=5.0)
+        tie.begins(b"HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\n", chunked=True)
         for now in (5.0, 5.0 + took):
             tie.passed(b"x", now)
         before = live.open
@@ -120,10 +123,10 @@ def test_a_token_that_was_revoked_while_the_upstream_thought_opens_no_long_respo
         decision = decides.decide(Request(headers=((b"authorization", b"Bearer " + mint().encode()),)))
         assert isinstance(decision, Admit)
         guard = Guard(live, decides.answer, decides.policy)
-        tie = guard.tie(cast("Connection", client), decision, cast("Exchange", client))
+        tie = guard.tie(cast("Connection", client), decision, cast("Tied", client), begun=5.0)
         assert tie is not None
         store.put("BLACKLIST:sub:alice", Entry("abuse"))
-        tie.begins(b"HTTP/1.1 200 OK\r\n", chunked=True, now=5.0)
+        tie.begins(b"HTTP/1.1 200 OK\r\n", chunked=True)
         for now in (5.0, 5.0 + LONG):
             tie.passed(b"x", now)
         return client.is_broken_off and live.open == 0
@@ -142,7 +145,7 @@ def tied(client: Wholly) -> Tie:
     decision = decides.decide(Request(headers=((b"authorization", b"Bearer " + mint().encode()),)))
     assert isinstance(decision, Admit)
     guard = Guard(Live(decides.answer, decides.policy, clock=Clock()), decides.answer, decides.policy)
-    tie = guard.tie(cast("Connection", client), decision, cast("Exchange", client))
+    tie = guard.tie(cast("Connection", client), decision, cast("Tied", client), begun=5.0)
     assert tie is not None
     return tie
 
@@ -155,7 +158,7 @@ def tied(client: Wholly) -> Tie:
 def test_the_end_of_an_event_is_known_wherever_it_is_cut(pieces: list[bytes]) -> None:
     client = Wholly()
     tie = tied(client)
-    tie.begins(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n", chunked=True, now=5.0)
+    tie.begins(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n", chunked=True)
     for piece in pieces:
         tie.passed(piece, 5.0)
     tie.end(Refuse(reason=Reason.REVOKED))

@@ -78,6 +78,24 @@ def test_a_preflight_goes_on_to_the_upstream_which_knows_what_it_allows() -> Non
         assert wire.receive().header("Access-Control-Allow-Origin") == "https://app.test"
 
 
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 6\r\n\r\nsecret", b"Transfer-Encoding: chunked\r\n\r\n", b"\r\n"]
+)
+def test_content_comes_back_for_no_preflight_whatever_the_upstream_makes_of_it(framing: bytes) -> None:
+    """Nobody was asked for a token. An upstream that does not look at the method answers as it would to GET."""
+    with upstream() as behind, running(route("/*", behind.proxy)) as gate, connected(gate.address) as wire:
+        for _ in range(2):
+            wire.send(request("/x", PAGE, *ASKS, method="OPTIONS"))
+            peer = behind.accept()
+            allowed = b"Set-Cookie: a=b\r\nVARY: Origin\r\nAccess-Control-Allow-Origin: *\r\n"
+            peer.serve(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n" + allowed + framing)
+            answer = wire.receive()
+            assert (answer.status, answer.body) == (200, b"")
+            assert (answer.header("Access-Control-Allow-Origin"), answer.header("Vary")) == ("*", "Origin")
+            assert (answer.header("Content-Type"), answer.header("Set-Cookie")) == (None, None)
+            assert peer.is_closed()
+
+
 def test_what_the_upstream_says_of_origins_counts_before_ours() -> None:
     with upstream() as behind, running(route("/*", behind.proxy), cors_allowed_origins=(PAGE[1],)) as gate:
         for said, expected in ((b"Access-Control-Allow-Origin: *\r\n", "*"), (b"", PAGE[1])):

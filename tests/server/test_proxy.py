@@ -2,6 +2,7 @@
 
 import dataclasses
 import socket
+import threading
 
 import pytest
 
@@ -153,14 +154,50 @@ def test_the_authority_of_a_url_becomes_the_host(wire: Wire, behind: Listening) 
     assert received.all("X-Forwarded-Host") == ("real.test",)
 
 
+LATE = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
+
+
 @pytest.mark.parametrize("framing", ["Content-Length: 5", "Transfer-Encoding: chunked", "X: y"])
 def test_head_has_no_body_whatever_the_upstream_says(wire: Wire, behind: Listening, framing: str) -> None:
-    peer = None
     for _ in range(2):
         wire.send(request("/a", BEARER, method="HEAD"))
-        peer = peer or behind.accept()
-        peer.serve(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode())
+        behind.accept().serve(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode())
         assert wire.receive(to="HEAD").status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "head"),
+    [
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 51\r\n\r\n"),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n"),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 51\r\n\r\n"),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 51\r\n\r\n"),
+    ],
+)
+def test_content_that_comes_late_and_unasked_is_nobodys_answer(
+    wire: Wire, behind: Listening, method: str, head: bytes
+) -> None:
+    """An upstream that sends content to HEAD sends it when it likes: it must not meet the next request there."""
+    wire.send(request("/a", BEARER, method=method))
+    first = behind.accept()
+    first.serve(head)
+    assert wire.receive(to=method).status in {200, 204, 304}
+    wire.send(request("/b", BEARER))
+    second = behind.accept()
+    first.send(LATE)
+    second.serve()
+    assert wire.receive().body == b"ok"
+
+
+def test_a_connection_serves_again_after_a_head_behind_which_nothing_can_come(wire: Wire, behind: Listening) -> None:
+    wire.send(request("/a", BEARER, method="HEAD"))
+    peer = behind.accept()
+    peer.serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    assert wire.receive(to="HEAD").status == 200
+    wire.send(request("/b", BEARER))
+    peer.serve()
+    assert wire.receive().status == 200
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
@@ -286,3 +323,31 @@ def test_a_chunked_body_that_grows_past_the_bound_ends_both_sides(behind: Listen
         wire.send(b"8\r\n")
         assert wire.receive().status == 413
         assert peer.is_closed()
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 1000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n61a80\r\n"]
+)
+def test_of_an_answer_that_breaks_off_all_that_came_is_handed_on(wire: Wire, behind: Listening, framing: bytes) -> None:
+    """Its framing tells the client that more was due, so what there is need not be thrown away with a reset."""
+    wire.send(request("/a", BEARER))
+    peer = behind.accept()
+    peer.request()
+    much = b"x" * 200_010
+    sending = threading.Thread(target=peer.send, args=(b"HTTP/1.1 200 OK\r\n" + framing + much,))
+    sending.start()
+    assert wire.receive_head().status == 200
+    sending.join()  # the kernels hold it all, and so far nobody has read it
+    peer.close()
+    assert wire.read_to_end().count(b"x") == len(much)
+
+
+def test_an_answer_whose_end_only_its_connection_shows_is_broken_off_visibly(wire: Wire, behind: Listening) -> None:
+    wire.send(b"GET /a HTTP/1.0\r\nHost: a\r\n%b: %b\r\n\r\n" % (BEARER[0].encode(), BEARER[1].encode()))
+    peer = behind.accept()
+    peer.request()
+    peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    assert wire.receive_head().status == 200
+    peer.close()
+    with pytest.raises(ConnectionResetError):
+        wire.read_to_end()

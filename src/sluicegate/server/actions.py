@@ -18,6 +18,7 @@ from sluicegate.server.events.tie import Guard
 from sluicegate.server.origin import FOREIGN, is_foreign
 from sluicegate.server.proxy.balance import Balance
 from sluicegate.server.proxy.exchange import ProxyExchange
+from sluicegate.server.proxy.framing import Framing
 from sluicegate.server.proxy.pool import Pool
 from sluicegate.server.proxy.sending import IDEMPOTENT, Sending
 from sluicegate.server.proxy.websocket import Tunnels, Upgrade
@@ -126,8 +127,13 @@ class Passing:
             field for field in filled if field[1]
         ]
 
-    def admit(self, connection: Connection, head: Head, request: Request, decision: Admit | None) -> None:
-        """Send it on. The target goes as it came: the path that the rules saw is the path that the upstream sees."""
+    def admit(
+        self, connection: Connection, head: Head, request: Request, decision: Admit | None, *, bare: bool = False
+    ) -> None:
+        """Send it on; `bare`: its answer comes back without content.
+
+        The target goes as it came: the path that the rules saw is the path that the upstream sees.
+        """
         if head.method == "OPTIONS" and not _may_go_on(head.block.by_name):
             connection.respond(empty(204, request_id=request.id), more=self._cors.lines(head))
             return
@@ -152,7 +158,7 @@ class Passing:
             balance=balance,
             lines=lines,
             request_id=request.id,
-            cors=self._cors.lines(head),
+            framing=Framing(self._cors.lines(head), bare=bare, upgrades=upgrade is not None),
             guard=self._guard,
             decision=decision,
             sending=self._sending(head) if head.block.length else None,
@@ -212,8 +218,8 @@ class Passing:
         return b"%b %b HTTP/1.1\r\n%b" % (head.method.encode(), target, fields)
 
     def preflight(self, connection: Connection, head: Head, request: Request) -> None:
-        """Send it on: what the upstream allows, the upstream knows."""
-        self.admit(connection, head, request, None)
+        """Send it on: what the upstream allows, the upstream knows. Nothing else that it says comes back."""
+        self.admit(connection, head, request, None, bare=True)
 
 
 def field_lines(

@@ -189,6 +189,7 @@ class Gateway:
         if pool is None:
             listener = self._listener
             pool = self._pools[upstream] = Pool(upstream, listener.limits, listener.clock, instrument=self._instrument)
+            listener.on_tend(pool.tend)
         return pool
 
     def _sweep(self, now: float) -> None:

@@ -19,6 +19,7 @@ Address = tuple[str, int]
 
 _BACKLOG: Final = 4096
 _LONGEST_STEP: Final = 1.0
+_TENDED: Final = 0.25
 _STILL: Final = 3.0  # steps without a sweep, after which the machine or the process was held up
 _TURNS: Final = 5  # of the loop, until what the kernel had accepted when accepting ended is a connection here
 
@@ -80,7 +81,9 @@ class Listener:
         self._step: Final = min(_LONGEST_STEP, limits.shortest / 4)
         self._sweeps: Final[list[Callable[[float], None]]] = []
         self._servers: Final[list[asyncio.Server]] = []
+        self._tended: Final[list[Callable[[float], None]]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._tending: asyncio.TimerHandle | None = None
         self._swept = 0.0
         self._quiet = 0.0
         if certificate is not None:
@@ -110,6 +113,10 @@ class Listener:
         """Call this too at each step."""
         self._sweeps.append(sweep)
 
+    def on_tend(self, tend: Callable[[float], None]) -> None:
+        """Call this with the event loop's time four times a second, for what a step of the sweep is too long."""
+        self._tended.append(tend)
+
     async def start(self, address: Address | socket.socket, *, reuse_port: bool = False) -> Address:
         """Listen; return the address, with the port that the system chose for port 0. Raises `OSError`."""
         listening = address if isinstance(address, socket.socket) else bind(address, reuse_port=reuse_port)
@@ -120,6 +127,8 @@ class Listener:
     async def serve(self, listening: Iterable[socket.socket]) -> None:
         """Accept from these sockets, which are ours from here on. Raises `OSError`."""
         self._sweep()
+        if self._tended:
+            self._tend()
         for one in listening:
             await self._accept_from(one)
 
@@ -181,9 +190,15 @@ class Listener:
         if shared.bare is not None:
             shared.bare.stop()
             shared.bare = None
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in filter(None, (self._timer, self._tending)):
+            timer.cancel()
         return in_good_order
+
+    def _tend(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tending = loop.call_later(_TENDED, self._tend)
+        for tend in self._tended:
+            tend(loop.time())
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -27,23 +27,9 @@ class Connection(asyncio.Protocol):
     """A client's connection: between requests, in a head, in a body, or with a request in flight."""
 
     __slots__ = (
-        "_arriving",
-        "_choked",
-        "_deadline",
-        "_ending",
-        "_exchange",
-        "_half_closed",
-        "_head",
-        "_intake",
-        "_looping",
-        "_reader",
-        "_shared",
-        "_stalled",
-        "meter",
-        "peer",
-        "told",
-        "transport",
-    )
+        "_arriving", "_choked", "_deadline", "_ending", "_exchange", "_half_closed", "_head", "_intake", "_looping",
+        "_reader", "_shared", "_stalled", "meter", "peer", "told", "transport",
+    )  # fmt: skip
 
     def __init__(self, shared: Shared, told: str | None = None) -> None:
         self._shared: Final = shared
@@ -60,8 +46,6 @@ class Connection(asyncio.Protocol):
         self._arriving = False  # part of a head has come
         self._choked = False  # the client does not read what we write
         self._ending = False  # what still comes is thrown away
-
-    # asyncio calls these
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let a client in, or turn it away at the door."""
@@ -237,8 +221,9 @@ class Connection(asyncio.Protocol):
             close = close or (upload is not None and upload.is_costly(expects=head.block.expects))
             http11, last = head.block.http11, close or self.last(head)
             body = b"" if head.method == "HEAD" else body
-        line = connection_line(http11=http11, last=last)
-        self.transport.write(b"".join((lines, shared.clock.date, line, b"\r\n", body)))
+        self.transport.write(
+            b"".join((lines, shared.clock.date, connection_line(http11=http11, last=last), b"\r\n", body))
+        )
         self.finish(close=last, linger=close)
 
     def finish(self, *, close: bool, linger: bool = False) -> None:
@@ -286,11 +271,14 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.close()
 
-    def abort(self) -> None:
-        """Break off, visibly."""
+    def abort(self, *, flush: bool = False) -> None:
+        """Break off, visibly; `flush`: behind what was written, for a client that can tell that more was due."""
         self._ending = True
         self._give_up()
-        reset(self.transport)
+        if flush:
+            self._end(linger=self._intake.upload is not None)
+        else:
+            reset(self.transport)
 
     @property
     def is_idle(self) -> bool:

@@ -1,13 +1,13 @@
-"""What ties a response on its way from an upstream to the token that opened it: event streams, and whatever takes long.
+"""What ties an exchange with an upstream to the token that opened it: event streams, and whatever takes long.
 
-A short response is over before anybody could revoke anything, and costs nothing here.
+A short one is over before anybody could revoke anything, and costs nothing here.
 """
 
 import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, final
 
 from sluicegate.core.check_state import UNKNOWN, Unknown, check_state
 from sluicegate.core.claims import Identifiers
@@ -22,8 +22,8 @@ from sluicegate.server.events.live import Live, end_of
 from sluicegate.server.events.stream import parting
 from sluicegate.sse.event import chunk
 
-LONG: Final = 1.0
-"""Seconds after which a response that is not over is tied to its token, whatever it is."""
+LONG: Final = 0.5
+"""Seconds after which whatever is not over is tied to its token: a question, an answer, or the wait between them."""
 
 _OF_THE_GRACE: Final = 0.8
 _EVENT_STREAM: Final = re.compile(rb"\ncontent-type:[ \t]*text/event-stream[ \t]*[;\r]", re.IGNORECASE)
@@ -32,6 +32,14 @@ _ENCODED: Final = re.compile(rb"\ncontent-encoding:", re.IGNORECASE)
 _DISPATCHED: Final = (b"\n\n", b"\r\r", b"\n\r", b"\n\r\n", b"\r\r\n")
 _NEXT: Final = b"\n\n"
 _TELLING: Final = 3
+
+
+class Tied(Exchange, Protocol):
+    """What a token has opened: an exchange that can also be refused."""
+
+    def refuse(self, refuse: Refuse) -> bool:
+        """Answer with this, where nothing was answered yet; tell whether that could be said."""
+        ...
 
 
 @final
@@ -65,23 +73,27 @@ class Guard:
             else:
                 tie.leave()
 
+    def streams(self, tie: "Tie") -> None:
+        """Take note that what is held is an event stream, whose reader is sent away when we stop."""
+        self._streams[tie] = None
+
     def forget(self, tie: "Tie") -> None:
         """Let go of a response that was held and has ended."""
         self.live.discard(tie)
         self._streams.pop(tie, None)
 
-    def tie(self, client: Connection, decision: Admit | None, exchange: Exchange) -> "Tie | None":
-        """Return what ties the response of this exchange; None where no token was asked for."""
+    def tie(self, client: Connection, decision: Admit | None, exchange: Tied, *, begun: float) -> "Tie | None":
+        """Return what ties this exchange, which has `begun` then; None where no token was asked for."""
         if decision is None or decision.identifiers is None or decision.identity is None:
             return None
         ends = end_of(decision.identity.expires_at, self._policy.leeway)
-        return Tie(self, client, exchange, decision.identifiers, ends)
+        return Tie(self, client, exchange, decision.identifiers, begun=begun, ends=ends)
 
     def hold(self, tie: "Tie") -> None:
         """Take note of a response, and then ask once more whether its token is good: nothing falls between."""
         self.live.add(tie)
         if tie.is_stream:
-            self._streams[tie] = None
+            self.streams(tie)
         outcome = begin(check_state(tie.identifiers, self._policy), self._answer)
         if isinstance(outcome, Coroutine):
             task = asyncio.get_running_loop().create_task(self._later(tie, outcome))
@@ -102,7 +114,7 @@ class Guard:
 
 @final
 class Tie:
-    """One response and its token."""
+    """One exchange and its token. `begun` is the event loop's time, `ends` that of the token, since the epoch."""
 
     __slots__ = (
         "_begun",
@@ -112,6 +124,7 @@ class Tie:
         "_is_held",
         "_is_leaving",
         "_is_over",
+        "_is_passing",
         "_is_spoken",
         "_last",
         "_tunnel",
@@ -121,47 +134,61 @@ class Tie:
     )
 
     def __init__(
-        self, guard: Guard, client: Connection, exchange: Exchange, identifiers: Identifiers, ends: float
+        self,
+        guard: Guard,
+        client: Connection,
+        exchange: Tied,
+        identifiers: Identifiers,
+        *,
+        begun: float,
+        ends: float,
     ) -> None:
         self._guard: Final = guard
         self._client: Final = client
         self._exchange: Final = exchange
         self.identifiers: Final = identifiers
         self.ends: Final = ends
-        self._begun = 0.0
+        self._begun: Final = begun
         self.is_stream = False
         self._is_spoken = False
         self._is_held = False
+        self._is_passing = False
         self._is_leaving = False
         self._is_over = False
         self._last = _NEXT
         self._tunnel: Callable[[Refuse], None] | None = None
 
-    def begins(self, lines: bytes, *, chunked: bool, now: float) -> bool:
+    def begins(self, lines: bytes, *, chunked: bool) -> bool:
         """Take note that the response begins, with these header lines; tell whether it is an event stream.
 
-        `chunked` tells that we put its pieces into chunks, `now` is the event loop's time.
+        `chunked` tells that we put its pieces into chunks.
         """
-        self._begun = now
         self.is_stream = _EVENT_STREAM.search(lines) is not None
         # a last word fits only where chunks are ours to write, and what they hold is plain text
         self._is_spoken = self.is_stream and chunked and _ENCODED.search(lines) is None
+        if self.is_stream and self._is_held:
+            self._guard.streams(self)
         return self.is_stream
 
     def passed(self, piece: bytes, now: float) -> bool:
-        """Take note of a piece that went to the client and is not the last. May end the response.
+        """Take note of a piece that went to the client and is not the last, at the event loop's time.
 
-        Tells, once, that from here on the response is held, because it may last.
+        May end the response. Tells, once, that it is held from here on, because it may last.
         """
         if piece and self._is_spoken:
             self._last = piece[-_TELLING:] if len(piece) >= _TELLING else (self._last + piece)[-_TELLING:]
             if self._is_leaving:
                 self.leave()
-        if not self._is_held and (self.is_stream or now - self._begun >= LONG):
+        if self.is_stream or now - self._begun >= LONG:
+            self.hold()
+        has_passed, self._is_passing = self._is_passing, self._is_held
+        return self._is_held and not has_passed and not self._is_over
+
+    def hold(self) -> None:
+        """Take note that it may last, and ask once more whether its token is good. May end it."""
+        if not (self._is_held or self._is_over):
             self._is_held = True
             self._guard.hold(self)
-            return not self._is_over
-        return False
 
     @property
     def _at_boundary(self) -> bool:
@@ -171,8 +198,7 @@ class Tie:
     def switch(self, end: Callable[[Refuse], None]) -> None:
         """The response has become a tunnel, which `end` ends: take note of it, and ask once more. May end it."""
         self._tunnel = end
-        self._is_held = True
-        self._guard.hold(self)
+        self.hold()
 
     def over(self) -> None:
         """The response has ended by itself."""
@@ -192,12 +218,17 @@ class Tie:
         self._client.finish(close=True)
 
     def end(self, refuse: Refuse) -> None:
-        """End it: with a last event between two of the upstream's, or broken off, so that nobody takes it for whole."""
+        """End it: refused where nothing was answered; with a last event between two of the upstream's; or broken off.
+
+        So nobody takes it for whole.
+        """
         if self._is_over:
             return
         self.over()
         if self._tunnel is not None:
             self._tunnel(refuse)
+            return
+        if self._exchange.refuse(refuse):
             return
         transport = self._client.transport
         if not self._is_spoken or not self._at_boundary or transport.get_write_buffer_size():

@@ -2,12 +2,14 @@
 
 from typing import Final, final
 
-from sluicegate.core.decision import Admit
+from sluicegate.adapters.render import refusal
+from sluicegate.core.decision import Admit, Refuse
 from sluicegate.core.events import Cause
 from sluicegate.server.connection.protocol import Connection
 from sluicegate.server.events.settled import settled
-from sluicegate.server.events.tie import Guard, Tie
+from sluicegate.server.events.tie import LONG, Guard, Tie
 from sluicegate.server.proxy.balance import Balance
+from sluicegate.server.proxy.framing import Framing
 from sluicegate.server.proxy.pool import Link, Pool
 from sluicegate.server.proxy.search import Search
 from sluicegate.server.proxy.sending import Sending, is_repeatable
@@ -16,8 +18,7 @@ from sluicegate.server.wire.body import Body, UntilClose
 from sluicegate.server.wire.head import Head
 from sluicegate.server.wire.malformed import Malformed
 from sluicegate.server.wire.reply import Reply, ReplyReader, interim
-from sluicegate.server.wire.respond import connection_line, problem
-from sluicegate.server.wire.trailers import closing
+from sluicegate.server.wire.respond import problem
 
 _SWITCHING: Final = 101
 
@@ -31,8 +32,8 @@ class ProxyExchange:
     """
 
     __slots__ = (
-        "_answered", "_balance", "_client", "_cors", "_decision", "_guard", "_head", "_id", "_id_line", "_interim",
-        "_last", "_link", "_pool", "_reader", "_rechunked", "_reply", "_request", "_search", "_sending", "_tie",
+        "_answered", "_balance", "_begun", "_client", "_decision", "_framing", "_guard", "_head", "_id",
+        "_id_line", "_interim", "_link", "_pool", "_reader", "_reply", "_request", "_search", "_sending", "_tie",
         "_upgrade", "_uploaded", "ready",
     )  # fmt: skip
 
@@ -45,7 +46,7 @@ class ProxyExchange:
         balance: Balance | None,
         lines: bytes,
         request_id: str,
-        cors: bytes,
+        framing: Framing,
         guard: Guard | None,
         decision: Admit | None,
         sending: Sending | None = None,
@@ -57,7 +58,6 @@ class ProxyExchange:
         self._balance: Final = balance
         self._id: Final = request_id
         self._id_line = b"X-Request-ID: %b\r\n" % request_id.encode()
-        self._cors: Final = cors
         self._request = b"%b%b\r\n" % (lines, self._id_line)
         self._guard: Final = guard
         self._decision: Final = decision
@@ -65,7 +65,9 @@ class ProxyExchange:
         self._link: Link | None = None
         self._search: Search | None = None
         self._reply: Reply | None = None
-        self._rechunked = self._last = self._answered = False
+        self._framing: Final = framing
+        self._begun = pool.clock.now
+        self._answered = False
         self._interim = 0
         self._uploaded = False
         self._sending: Final = sending
@@ -141,21 +143,18 @@ class ProxyExchange:
             reply = self._reply = self._read(data)
             if reply is None:
                 return
-            data, out = self._reader.rest, self._reply_head(reply)
-        body = reply.body
-        if body is None:
+            data = self._reader.rest
+            out = self._framing.head(reply, self._head, self._client, date=self._pool.clock.date, id_line=self._id_line)
+        body, framing = reply.body, self._framing
+        if body is None or framing.bare:
             if out:  # else it is what follows a response that is over
                 self._pass(out)
-                self._finish(clean=not data)
+                self._finish(clean=body is None and not data)
             return
         piece = body.read(data) if data else b""
         if out and not body.done:
             self._begins(reply)
-        if self._rechunked:
-            piece_out = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
-            out += piece_out + closing(body.trailers, self._head.block, reply) if body.done else piece_out
-        else:
-            out += piece
+        out += framing.piece(piece, body, client=self._head.block, reply=reply)
         if out:
             self._pass(out)
         self._passed(piece, body)
@@ -177,11 +176,27 @@ class ProxyExchange:
 
     def _begins(self, reply: Reply) -> None:
         """An answer begins that did not come whole; of an event stream little is held on both of its sides."""
-        if self._guard is not None:
-            self._tie = self._guard.tie(self._client, self._decision, self)
-        tie, link, now = self._tie, self._link, self._pool.clock.now
-        if tie and link and tie.begins(reply.lines, chunked=self._rechunked, now=now):
+        tie, link = self._tied(), self._link
+        if tie and link and tie.begins(reply.lines, chunked=self._framing.chunked):
             link.go_bare(self._client.go_bare(ends=False))
+
+    def _tied(self) -> Tie | None:
+        if self._tie is None and self._guard is not None:
+            self._tie = self._guard.tie(self._client, self._decision, self, begun=self._begun)
+        return self._tie
+
+    def lasts(self, now: float) -> None:
+        """It is not over yet: a slow question or a slow answer is no longer good than its token."""
+        if now - self._begun >= LONG and (tie := self._tied()) is not None:
+            tie.hold()
+
+    def refuse(self, refuse: Refuse) -> bool:
+        """Say that the token is good no more, where nothing was answered yet; tell whether that could be said."""
+        if self._answered:
+            return False
+        self._drop()
+        self._client.respond(refusal(refuse, request_id=self._id), more=self._framing.cors)
+        return True
 
     def _passed(self, piece: bytes, body: Body) -> None:
         """Go on after a piece: to the next, or to the end, which may be that of the token."""
@@ -211,20 +226,6 @@ class ProxyExchange:
         if lines := interim(reply, self._head.block, count=self._interim):
             self._client.transport.write(lines)
 
-    def _reply_head(self, reply: Reply) -> bytes:
-        """Write the head that the client gets, framed for it, and ours where the upstream's says nothing."""
-        client, head = self._client, self._head
-        # an answer before the end of the question: the rest of the question is not waited for
-        self._last = client.last(head) or not (head.plain or client.intake.whole)
-        self._last |= self._upgrade is not None and bool(client.intake.held)  # frames, perhaps, and no requests
-        if reply.body is not None and not reply.body.sized:
-            self._rechunked = head.block.http11
-            self._last = self._last or not head.block.http11  # HTTP/1.0: the body ends where the connection does
-        elif head.plain and not (self._last or self._cors) and b"date" in reply.fields:
-            return b"%b%b\r\n" % (reply.lines, self._id_line)  # what nearly all come to
-        lines = reply.for_client(chunked=self._rechunked, cors=self._cors, date=self._pool.clock.date)
-        return b"".join((*lines, connection_line(http11=head.block.http11, last=self._last), self._id_line, b"\r\n"))
-
     def _finish(self, *, clean: bool) -> None:
         """The response is whole. Keep the connection only if both sides of the exchange are."""
         link, self._link, reply = self._link, None, self._reply
@@ -237,15 +238,14 @@ class ProxyExchange:
     def _over(self) -> None:
         if self._tie is not None:
             self._tie.over()
-        self._client.finish(close=self._last)
+        self._client.finish(close=self._framing.last)
 
     def lost(self, *, clean: bool) -> None:
         """The connection to the upstream ended."""
         link, self._link = self._link, None
         self.ready = False
         if clean and self._reply is not None and isinstance(self._reply.body, UntilClose):
-            if self._rechunked:
-                self._client.transport.write(b"0\r\n\r\n")
+            self._client.transport.write(self._framing.end)
             self._over()
             return
         if link is not None and self._may_retry():
@@ -272,11 +272,11 @@ class ProxyExchange:
         """Answer for the upstream, or break off an answer that has begun."""
         self._drop()
         if self._answered:
-            self._client.abort()
+            self._client.abort(flush=self._framing.tells)
             return
         reason = {408: "timeout", 504: "upstream_timeout"}.get(status, "upstream")
         answer = problem(status, reason, message, request_id=self._id)
-        self._client.respond(answer, more=self._cors, close=reason == "timeout")
+        self._client.respond(answer, more=self._framing.cors, close=reason == "timeout")
 
     def late(self) -> None:
         """Something took too long; find out who is to blame."""

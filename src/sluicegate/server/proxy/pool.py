@@ -34,6 +34,10 @@ class Listening(Protocol):
         """Take note that the upstream is slow to read, or has caught up."""
         ...
 
+    def lasts(self, now: float) -> None:
+        """Take note that it is not over yet, at the event loop's time; called some times a second."""
+        ...
+
 
 class _Sipping(Protocol):
     """What asyncio's transports over TLS have, and its types do not say."""
@@ -231,6 +235,12 @@ class Pool:
         """Close what was not used for long."""
         for link in [link for link in self.links if link.listening is None and now >= link.deadline]:
             link.close()
+
+    def tend(self, now: float) -> None:
+        """Tell all that is under way that it lasts."""
+        for listening in [link.listening for link in self.links]:
+            if listening is not None:
+                listening.lasts(now)
 
     def close(self) -> None:
         """Close everything."""

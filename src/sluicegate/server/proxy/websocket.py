@@ -56,7 +56,7 @@ class Upgrade:
             raise Malformed(502, "upstream", "The upstream has switched to what nobody asked for")
         tunnel = Tunnel(client, link, limits=self._limits, home=self._home)
         if self._guard is not None:
-            tunnel.tie = self._guard.tie(client, self._decision, tunnel)
+            tunnel.tie = self._guard.tie(client, self._decision, tunnel, begun=0)
         tunnel.open(b"".join((reply.lines, SWITCHING, more, b"\r\n")), first)
 
 
@@ -164,6 +164,13 @@ class Tunnel:
         """End with its token."""
         reason = "api_key_blacklisted" if refuse.reason is Reason.REVOKED else refuse.reason.value
         self.close(_TRY_AGAIN_LATER if refuse.state_unknown else _POLICY, reason)
+
+    def refuse(self, _: Refuse) -> bool:
+        """Not any more: it was answered when it was opened."""
+        return False
+
+    def lasts(self, _: float) -> None:
+        """It was tied to its token when it was opened."""
 
     def close(self, code: int, reason: str) -> None:
         """Close it, with a code and a word that the client is told where it still reads."""

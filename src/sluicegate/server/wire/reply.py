@@ -53,7 +53,7 @@ class Reply(msgspec.Struct):
     body: Body | None
     """None where no body follows."""
     persistent: bool
-    """The upstream keeps the connection open."""
+    """The upstream keeps the connection open, and nothing of this response can come on it any more."""
 
     def for_client(self, *, chunked: bool, cors: bytes, date: bytes) -> list[bytes]:
         """Return its lines as the client gets them, with ours where the upstream's say nothing."""
@@ -151,6 +151,7 @@ def _read(head: bytes, status: int, method: str, *, http11: bool) -> Reply:
         persistent = True
     lines = _decimal(lines, fields)
     body = _body(status, fields, method, http11=http11)
+    persistent = persistent and not _may_come_late(status, fields, method)
     if status < 200 or status == 204:  # noqa: PLR2004 - RFC 9110, 8.6: these carry no length
         lines = _without(lines, {b"content-length"})
     if lines[12:13] == b"\r":  # RFC 9112, 4: the space is there even where the reason is not
@@ -203,6 +204,17 @@ def _body(status: int, fields: dict[bytes, bytes], method: str, *, http11: bool)
     if length is not None:
         return Counted(int(length)) if length != b"0" else None
     return UntilClose() if coding is None else Chunked()
+
+
+def _may_come_late(status: int, fields: dict[bytes, bytes], method: str) -> bool:
+    """Tell whether content may come that must not: what an upstream sends to HEAD, or behind a length with 204 or 304.
+
+    It would be read as the answer to whoever gets the connection next.
+    """
+    length = fields.get(b"content-length")
+    if status in {204, 304}:
+        return length not in {None, b"0"} or b"transfer-encoding" in fields
+    return method == "HEAD" and length != b"0"
 
 
 def _bad(message: str) -> Malformed:
