@@ -1,5 +1,7 @@
 """Heads from bytes: the same however they are cut, and nothing that could be read in two ways."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from sluicegate.server.wire.limits import Limits
 from sluicegate.server.wire.malformed import Malformed
 from sluicegate.server.wire.request_line import METHODS
 from tests.server.requests import REFUSED, SERVED
+from tests.wire import request
 
 LIMITS = Limits(request_line=512, field=512, fields=20, body=10_000)
 
@@ -204,3 +207,18 @@ def test_a_request_line_that_never_ends_is_refused_while_it_comes() -> None:
 def test_no_value_is_shown_by_a_head() -> None:
     head, _ = read(b"GET /a?token=secret HTTP/1.1\r\nHost: a\r\nAuthorization: secret\r\n\r\n")
     assert "secret" not in repr(head) + repr(head.block)
+
+
+def test_a_head_that_waits_for_its_rest_holds_little_more_than_its_bytes() -> None:
+    """Thousands of clients may send a byte a second behind nearly all of it."""
+    head = request("/a", *[(f"X-Trace-{number}", "x" * 100) for number in range(9)])[:-4]
+    readers = [RequestReader(LIMITS) for _ in range(200)]
+    tracemalloc.start()
+    try:
+        for reader in readers:
+            assert reader.read(head[:-1]) is None
+            assert reader.read(head[-1:]) is None
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held / len(readers) < len(head) + 200

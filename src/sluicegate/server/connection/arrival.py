@@ -96,7 +96,9 @@ class Arrival(asyncio.Protocol):
         """Break off."""
         self._transport.abort()
 
-    def sweep(self, now: float) -> None:
+    def sweep(self, now: float) -> bool:
         """End what is late."""
-        if now >= self._deadline:
+        is_late = now >= self._deadline
+        if is_late:
             reset(self._transport)
+        return is_late

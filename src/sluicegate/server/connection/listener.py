@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Final, final
 
@@ -10,7 +10,7 @@ from sluicegate.server.connection.arrival import Arrival
 from sluicegate.server.connection.certificate import Certificate
 from sluicegate.server.connection.meter import Told
 from sluicegate.server.connection.protocol import Connection
-from sluicegate.server.connection.shared import Answerer, Clock, Shared
+from sluicegate.server.connection.shared import Answerer, Clock, Guest, Shared
 from sluicegate.server.connection.tls import TlsLink
 from sluicegate.server.wire.limits import Limits
 
@@ -20,6 +20,7 @@ Address = tuple[str, int]
 _BACKLOG: Final = 4096
 _LONGEST_STEP: Final = 1.0
 _TENDED: Final = 0.25
+_ENDED_AT_ONCE: Final = 100  # some milliseconds, in which nobody else is served
 _STILL: Final = 3.0  # steps without a sweep, after which the machine or the process was held up
 _TURNS: Final = 5  # of the loop, until what the kernel had accepted when accepting ended is a connection here
 
@@ -216,9 +217,18 @@ class Listener:
 
     def _end_late(self) -> None:
         """End what is late; while we stop, what is idle is late soon."""
-        shared, now = self._shared, asyncio.get_running_loop().time()
-        shared.clock.set(now)
-        for connection in list(shared.connections):
+        self._shared.clock.set(asyncio.get_running_loop().time())
+        self._end_some(iter(list(self._shared.connections)))
+
+    def _end_some(self, guests: Iterator[Guest]) -> None:
+        """End some of those that are late, and more when the loop has turned: they may be thousands in one second."""
+        shared, ended = self._shared, 0
+        for guest in guests:
+            if guest not in shared.connections:
+                continue
             if shared.draining:
-                connection.drain(self._quiet)
-            connection.sweep(now)
+                guest.drain(self._quiet)
+            ended += guest.sweep(shared.clock.now)
+            if ended == _ENDED_AT_ONCE:
+                asyncio.get_running_loop().call_soon(self._end_some, guests)
+                return

@@ -290,12 +290,12 @@ class Connection(asyncio.Protocol):
         if self._is_free() and not self._arriving:
             self._deadline = min(self._deadline, self._shared.clock.now + quiet)
 
-    def sweep(self, now: float) -> None:
-        """End what is late; let go of what is no use to a client that has gone quiet."""
+    def sweep(self, now: float) -> bool:
+        """End what is late, and tell whether it was; let go of what is no use to a client that has gone quiet."""
         if now < self._deadline and now < self._stalled:
             is_quiet = self._head is None and self._deadline - now < self._shared.limits.idle - _REMEMBERED
             self._reader = None if is_quiet and not self._arriving else self._reader
-            return
+            return False
         if self._ending:
             self.transport.abort()
         elif now >= self._stalled:
@@ -306,3 +306,4 @@ class Connection(asyncio.Protocol):
             self._refuse(Malformed(408, "timeout", "A request did not come in time"))
         else:
             self._end(linger=False)
+        return True

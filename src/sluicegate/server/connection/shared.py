@@ -69,8 +69,8 @@ class Guest(Protocol):
         """Break off."""
         ...
 
-    def sweep(self, now: float) -> None:
-        """End if it is late."""
+    def sweep(self, now: float) -> bool:
+        """End if it is late; tell whether it was."""
         ...
 
 

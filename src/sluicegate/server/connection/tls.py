@@ -310,7 +310,9 @@ class TlsLink(asyncio.Transport, asyncio.Protocol):
         """The listener stops: a handshake that is not over by then is none."""
         self._deadline = min(self._deadline, self._shared.clock.now + quiet)
 
-    def sweep(self, now: float) -> None:
+    def sweep(self, now: float) -> bool:
         """End a handshake that is late."""
-        if now >= self._deadline:
+        is_late = now >= self._deadline
+        if is_late:
             reset(self._raw)
+        return is_late

@@ -21,6 +21,10 @@ from sluicegate.server.wire.target import Target, is_host
 CHUNKED: Final = -1
 """Stands where the length of a body would, when the body says itself where it ends."""
 
+# A head that waits for its rest is read anew with each piece, up to here: what a parser holds and has told of until
+# then is twice the head itself, and those who send a byte a second are thousands. Beyond, reading anew would cost more.
+_READ_ANEW: Final = 2048
+
 _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)++")
 _PARTIAL_LINE: Final = re.compile(rb"[\x20-\x7e]*\r?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
@@ -234,6 +238,9 @@ class RequestReader:
         self._fed = len(data)
         if len(fields.pairs) > self._limits.fields:
             raise _too_many()
+        if len(data) <= _READ_ANEW:
+            self._fields = self._parser = self._start = None
+            self._fed = 0
 
     def _check_sizes(self, data: bytes) -> None:
         limits = self._limits
