@@ -115,6 +115,11 @@ def test_no_token_in_a_path_is_written_however_it_is_encoded(log: Log, coded: st
     assert json.loads(line)["path"] == "/a%20b/<token>/c%0a"
 
 
+def test_a_path_is_cut_where_it_is_longer_than_anybody_reads(log: Log) -> None:
+    (line,) = log(Refuse(reason=Reason.MISSING), request=Request(path="/" + "a" * 8000, client="::1"))
+    assert json.loads(line)["path"] == "/" + "a" * 1023 + "…"
+
+
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_no_request_can_forge_a_line(log: Log, form: str) -> None:
     request = Request(path='/a\n{"level":"info"}\r\x1b[31m sub=root', id="d-2", client="x y")

@@ -17,19 +17,17 @@ from typing import Any, Final, final
 
 import msgspec
 
-from sluicegate.backends.log.decisions import masked
+from sluicegate.backends.log.decisions import ABSENT, masked
 from sluicegate.core.decision import Reason
 from sluicegate.ports import Visit
 
 _MOST_HELD: Final = 4 << 20  # bytes of lines that may wait; past it, new ones are dropped
 _PACE: Final = 0.1  # seconds for which lines are gathered into one write
 _LAST_WORDS: Final = 2.0  # seconds that closing waits for what is left
-_LONGEST_PATH: Final = 1024
 _LONGEST_NAME: Final = 256
 _PIPE: Final = 4096  # PIPE_BUF of Linux: so much is written whole, or not at all, beside other processes
 _STANDARD: Final = {"stdout": 1, "stderr": 2}
 _REASONS: Final = frozenset(reason.value for reason in Reason)
-_ABSENT: Final = "…"
 
 
 def line_of(visit: Visit, source: dict[str, Any], stamp: str) -> bytes:
@@ -40,11 +38,11 @@ def line_of(visit: Visit, source: dict[str, Any], stamp: str) -> bytes:
         "id": visit.id,
         "client": visit.client,
         "method": visit.method or None,
-        "path": _bounded(masked(visit.path), _LONGEST_PATH) if visit.path else None,
+        "path": masked(visit.path) if visit.path else None,
         "status": visit.status,
         "bytes": visit.sent,
         "took_ms": round(visit.took * 1000, 3),
-        "user": _bounded(visit.user, _LONGEST_NAME) if visit.user is not None else None,
+        "user": _bounded(visit.user) if visit.user is not None else None,
         "decision": "refused" if visit.reason in _REASONS else visit.decision,
         "reason": visit.reason or None,
         "route": visit.route,
@@ -61,8 +59,8 @@ def line_of(visit: Visit, source: dict[str, Any], stamp: str) -> bytes:
     return line + b"\n"
 
 
-def _bounded(text: str, most: int) -> str:
-    return text if len(text) <= most else text[:most] + _ABSENT
+def _bounded(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + ABSENT
 
 
 @final
