@@ -2,6 +2,8 @@
 
 import pytest
 
+from sluicegate.server.wire.handshake import Handshake
+from sluicegate.server.wire.reply import Reply
 from tests.events.gate import bearer
 from tests.server.upstream import OK
 from tests.table.tokens import mint
@@ -13,6 +15,13 @@ BEARER = bearer(mint())
 
 def without(name: str) -> tuple[tuple[str, str], ...]:
     return tuple(field for field in ASKING if field[0] != name)
+
+
+def switched(accept: bytes) -> Reply:
+    """A 101 with this proof, as it is read."""
+    lines = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept:" + accept + b"\r\n"
+    fields = {b"connection": b"upgrade", b"upgrade": b"websocket"}
+    return Reply(status=101, lines=lines, fields=fields, body=None, persistent=True)
 
 
 def test_the_answer_to_a_key_is_that_of_the_rfc() -> None:
@@ -108,6 +117,16 @@ def test_an_upstream_that_switches_to_something_else_is_not_followed(answer: byt
     with opened(answer=answer) as one:
         assert one.answer.status == 502
         assert one.peer.is_closed()
+
+
+@pytest.mark.parametrize("padded", ["  %b \t", "\t%b", "%b"])
+def test_the_proof_of_an_upstream_counts_without_the_space_around_it(padded: str) -> None:
+    assert Handshake(b"proof").is_met_by(switched(padded.encode() % b"proof"))
+
+
+def test_the_proof_of_an_upstream_is_read_once_however_long_it_is() -> None:
+    """Read once more for each of its spaces, it would take minutes, and the runner ends it."""
+    assert not Handshake(b"proof").is_met_by(switched(b"x" + b" " * 1_000_000 + b"y"))
 
 
 def test_a_101_that_nobody_asked_for_is_not_followed() -> None:

@@ -15,7 +15,8 @@ _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PAIR: Final = rb"(" + _TOKEN + rb")=(?:(" + _TOKEN + rb')|"((?:[^"\\\x00-\x1f\x7f]|\\[\x21-\x7e])*)")'
 _READ_PAIR: Final = re.compile(_PAIR)
 _ELEMENT: Final = rb"(?:" + _PAIR + rb"(?:;" + _PAIR + rb")*)?"
-_READ_ELEMENT: Final = re.compile(rb"[ \t]*(" + _ELEMENT + rb")[ \t]*(?:,|$)")
+# Possessive: of spaces before nothing, each could else be before it or behind it, and all of that would be tried.
+_READ_ELEMENT: Final = re.compile(rb"[ \t]*+(" + _ELEMENT + rb")[ \t]*+(?:,|$)")
 _ESCAPED: Final = re.compile(rb"\\(.)")
 _BARE: Final = re.compile(_TOKEN)
 _HOST: Final = re.compile(rb"[0-9A-Za-z._-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")

@@ -23,7 +23,7 @@ ONLY_VERSION: Final = b"Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n"
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")  # 16 bytes in base64, without loose bits
-_ACCEPT: Final = re.compile(rb"\nsec-websocket-accept:[ \t]*([^\r]*?)[ \t]*\r", re.IGNORECASE)
+_ACCEPT: Final = re.compile(rb"\nsec-websocket-accept:([^\r]*+)", re.IGNORECASE)
 _VERSION: Final = b"13"
 _ONCE: Final = (b"sec-websocket-key", b"sec-websocket-version")
 
@@ -38,7 +38,7 @@ class Handshake:
     def is_met_by(self, reply: Reply) -> bool:
         """Tell whether a 101 is the answer to this."""
         options = _listed(reply.fields.get(b"connection", b""))
-        accepts = _ACCEPT.findall(reply.lines)
+        accepts = [proof.strip(b" \t") for proof in _ACCEPT.findall(reply.lines)]
         return b"upgrade" in options and reply.fields.get(b"upgrade") == b"websocket" and accepts == [self.accept]
 
 
