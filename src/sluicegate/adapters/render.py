@@ -16,8 +16,9 @@ MANAGED_PREFIX: Final = "x-auth-user-"
 """Every header that folds to a name beginning so is ours: the client's are deleted, whatever the route sets."""
 
 # What would end a header, be trimmed by a parser, or read as an escape of ours. The mapping stays one to one, so no
-# two users can become one name on the way to the upstream.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]|%(?=[0-9A-Fa-f]{2})|^ +| +$")
+# two users can become one name on the way to the upstream. Spaces within, of which a claim may have thousands, are
+# looked at once.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]|%(?=[0-9A-Fa-f]{2})|^ +|(?<! ) ++$")
 
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, 3.3; anything else could end the quotes
 _FOLD = bytes(ord(chr(byte).lower()) if byte < 128 and chr(byte).isalnum() else ord("-") for byte in range(256))  # noqa: PLR2004 - ASCII
