@@ -195,6 +195,14 @@ def test_a_hello_in_many_records_is_answered(gate: Running) -> None:
         assert wire.read_to_end() == b"\x15\x03\x03\x00\x02\x02\x78"
 
 
+@pytest.mark.parametrize("size", [1, 1400, 16_384])
+def test_a_hello_as_long_as_any_is_answered_however_it_is_cut(gate: Running, size: int) -> None:
+    names = [f"{number}" * 255 for number in range(8)]
+    with connected(gate.address) as wire:
+        wire.send(fragmented(hello(*names, "http/1.1"), size))
+        assert wire.read_exactly(1) == b"\x16"
+
+
 def test_every_byte_may_come_alone(gate: Running, files: Files) -> None:
     client, server = ssl.MemoryBIO(), ssl.MemoryBIO()
     inside = context(files).wrap_bio(server, client, server_hostname="localhost")

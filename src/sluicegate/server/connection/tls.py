@@ -13,7 +13,7 @@ from typing import Any, Final, cast, final
 from sluicegate.engine import new_id
 from sluicegate.server.connection.protocol import Connection
 from sluicegate.server.connection.shared import MOST_TURNED_AWAY, Shared, half_close, reset
-from sluicegate.server.wire.hello import NO_APPLICATION_PROTOCOL, offered
+from sluicegate.server.wire.hello import NO_APPLICATION_PROTOCOL, Hello
 from sluicegate.server.wire.malformed import Malformed
 from sluicegate.server.wire.respond import last_words, problem
 
@@ -36,7 +36,7 @@ class TlsLink(asyncio.Transport, asyncio.Protocol):
         "_closing",
         "_deadline",
         "_ended",
-        "_greeted",
+        "_hello",
         "_incoming",
         "_inside",
         "_open",
@@ -60,7 +60,7 @@ class TlsLink(asyncio.Transport, asyncio.Protocol):
         self._raw: asyncio.Transport
         self._deadline = _NEVER
         self._backlog: bytes | memoryview = b""  # what has come and OpenSSL has not been given
-        self._greeted = False  # the client's first message is whole
+        self._hello: Hello | None = Hello()  # until the client's first message is whole
         self._open = False  # the handshake is over
         self._reading = False  # in the loop that decrypts
         self._paused = False
@@ -94,7 +94,7 @@ class TlsLink(asyncio.Transport, asyncio.Protocol):
         self._backlog = data if not self._backlog else bytes(self._backlog) + data
         if self._open:
             self._decrypt()
-        elif self._greeted or self._is_greeted(self._backlog):
+        elif self._hello is None or self._is_greeted(self._hello, self._backlog):
             self._shake_hands()
 
     def eof_received(self) -> bool:
@@ -117,16 +117,16 @@ class TlsLink(asyncio.Transport, asyncio.Protocol):
 
     # the handshake
 
-    def _is_greeted(self, data: bytes) -> bool:
+    def _is_greeted(self, hello: Hello, data: bytes) -> bool:
         """Tell whether the first message is whole, of a client that wants to speak what is spoken inside."""
         try:
-            names = offered(data)
+            names = hello.read(data)
         except Malformed:
             self._turn_away(data)
             return False
         if names is None:
             return False
-        self._greeted = True
+        self._hello = None
         if names and _NAMES.isdisjoint(names):
             self._raw.write(NO_APPLICATION_PROTOCOL)
             self._end()

@@ -4,7 +4,7 @@ OpenSSL reads it too, and judges it: what cannot be read here is left to it. It 
 offered protocols of which we speak none, and goes on as if there were one; that client would then speak HTTP/2 to us.
 """
 
-from typing import Final
+from typing import Final, final
 
 from sluicegate.server.wire.malformed import Malformed
 
@@ -15,42 +15,59 @@ NO_APPLICATION_PROTOCOL: Final = b"\x15\x03\x03\x00\x02\x02\x78"
 """The fatal alert that RFC 7301, 3.2 asks for, as a record; before our hello it is sent in the clear."""
 
 _LONGEST: Final = 16_384  # several times what any client sends
+_LONGEST_RECORD: Final = 16_384  # RFC 8446, 5.1
 _HEADER: Final = 5
+_MESSAGE_HEADER: Final = 4  # type and length
 _CLIENT_HELLO: Final = 1
 _ALPN: Final = 16
 _RANDOM: Final = 34  # with the version before it
 
 
-def offered(data: bytes) -> tuple[bytes, ...] | None:
-    """Return the protocols that a client offers, none where it offers none; None when more must come.
+@final
+class Hello:
+    """The first message of one client. It may come in several records, and these in any number of packets.
 
-    Raises `Malformed` for what is not TLS, or too long to be waited for.
+    Each record is read once, when it is whole: who sends a byte at a time has us look at that byte, and not at all the
+    records before it.
     """
-    message = _first_message(data)
-    if message is None:
+
+    __slots__ = ("_message", "_place")
+
+    def __init__(self) -> None:
+        self._message: Final = bytearray()
+        self._place = 0  # where the first record begins that has not been read
+
+    def read(self, data: bytes) -> tuple[bytes, ...] | None:
+        """Return the protocols that the client offers, none where it offers none; None when more must come.
+
+        `data` is all that has come so far. Raises `Malformed` for what is not TLS, or too long to be waited for.
+        """
+        message = self._message
+        while (fragment := _fragment(data, self._place)) is not None:
+            message += fragment
+            self._place += _HEADER + len(fragment)
+            end = _MESSAGE_HEADER + int.from_bytes(message[1:_MESSAGE_HEADER])
+            if len(message) >= max(end, _MESSAGE_HEADER):
+                try:
+                    return tuple(_names(bytes(message[:end])))
+                except IndexError:  # it ends where it should go on
+                    return ()
         if len(data) > _LONGEST:
             raise Malformed(400, "tls", "A client's first message is too long")
         return None
-    try:
-        return tuple(_names(message))
-    except IndexError:  # it ends where it should go on
-        return ()
 
 
-def _first_message(data: bytes) -> bytes | None:
-    """Join the fragments of the first message: it may come in several records (RFC 8446, 5.1)."""
-    message, at = b"", 0
-    while at < len(data):
-        if data[at] != HANDSHAKE:
-            raise Malformed(400, "tls", "What came is not TLS")
-        if len(data) < at + _HEADER:
-            return None
-        length = int.from_bytes(data[at + 3 : at + _HEADER])
-        message += data[at + _HEADER : at + _HEADER + length]
-        at += _HEADER + length
-        if len(message) >= 4 and len(message) >= (end := 4 + int.from_bytes(message[1:4])):  # noqa: PLR2004 - type and length
-            return message[:end]
-    return None
+def _fragment(data: bytes, place: int) -> bytes | None:
+    """Return what is in the record that begins here; None where it is not whole. Raises `Malformed`."""
+    size = len(data) - place
+    if size > 0 and data[place] != HANDSHAKE:
+        raise Malformed(400, "tls", "What came is not TLS")
+    if size < _HEADER:
+        return None
+    length = int.from_bytes(data[place + 3 : place + _HEADER])
+    if not 0 < length <= _LONGEST_RECORD:  # RFC 8446, 5.1: a handshake has no empty fragments
+        raise Malformed(400, "tls", "No record of a handshake is so long, or so short")
+    return data[place + _HEADER : place + _HEADER + length] if size >= _HEADER + length else None
 
 
 def _names(message: bytes) -> list[bytes]:
