@@ -35,6 +35,8 @@ _HELD_WITHIN: Final = 1.0
 _SLOTS: Final = 4  # a second
 _MOST_SLOTS: Final = 4096
 _LAST_EVENT_ID: Final = re.compile(rb"(?:^|&)last[-_]?event[-_]?id=([^&]*)", re.IGNORECASE)
+# As they are written here, and no other spelling of the number: one that is long enough cannot even be written.
+_NAME: Final = re.compile(r"([0-9a-f]{1,16})-[0-9a-f]{32}")
 _LINES: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
     b"X-Content-Type-Options: nosniff\r\nX-Request-ID: "
@@ -255,12 +257,11 @@ class Hub:
 
     def find(self, stream_id: str) -> EventStream | None:
         """Return the open stream of this name."""
-        number, _, _ = stream_id.partition("-")
-        try:
-            found = int(number, 16)
-        except ValueError:
+        matched = _NAME.fullmatch(stream_id)
+        if matched is None:
             return None
-        if not hmac.compare_digest(self._id_of(found).encode(), stream_id.encode(errors="replace")):
+        found = int(matched[1], 16)
+        if not hmac.compare_digest(self._id_of(found), stream_id):
             return None
         return self._slots[found % len(self._slots)].get(found)
 
