@@ -1,6 +1,7 @@
 """Requests and responses passed through: the same content on both sides, framed anew, whatever its form."""
 
 import dataclasses
+import json
 import socket
 import threading
 
@@ -276,12 +277,47 @@ def test_an_upgrade_to_anything_but_websocket_is_passed_on_as_a_plain_request(wi
     assert wire.receive().body == b"ok"
 
 
-def test_options_counts_its_hops(wire: Wire, behind: Listening) -> None:
-    wire.send(request("/a", BEARER, ("Max-Forwards", "0"), method="OPTIONS"))
+@pytest.mark.parametrize("left", ["0", "00", "0" * 5000])
+def test_options_goes_no_further_than_it_may(wire: Wire, behind: Listening, left: str) -> None:
+    wire.send(request("/a", BEARER, ("Max-Forwards", left), method="OPTIONS"))
     assert wire.receive().status == 204
     assert behind.is_untouched()
-    wire.send(request("/a", BEARER, ("Max-Forwards", "7"), method="OPTIONS"))
-    assert behind.accept().serve().all("Max-Forwards") == ("6",)
+
+
+@pytest.mark.parametrize(
+    ("left", "sent"),
+    [
+        ("1", "0"),
+        ("7", "6"),
+        ("007", "6"),
+        ("10000", "9999"),
+        ("70000", "69999"),
+        ("2147483648", "2147483647"),
+        ("2147483649", "2147483647"),
+        ("9" * 5000, "2147483647"),
+    ],
+)
+def test_options_goes_on_with_one_hop_less_and_no_number_that_is_too_great_for_some(
+    wire: Wire, behind: Listening, left: str, sent: str
+) -> None:
+    wire.send(request("/a", BEARER, ("Max-Forwards", left), method="OPTIONS"))
+    assert behind.accept().serve().all("Max-Forwards") == (sent,)
+
+
+@pytest.mark.parametrize("left", ["", "-1", "+5", "5, 5", "5;", "0x5", "1e3", "5.0", "1_0", "\u00b2"])
+def test_options_with_hops_that_nobody_can_count_goes_nowhere(wire: Wire, behind: Listening, left: str) -> None:
+    wire.send(request("/a", BEARER, ("Max-Forwards", left), method="OPTIONS"))
+    answer = wire.receive()
+    assert (answer.status, json.loads(answer.body)["reason"]) == (400, "max_forwards")
+    assert behind.is_untouched()
+
+
+def test_options_counts_its_hops_after_other_methods_with_the_same_fields(wire: Wire, behind: Listening) -> None:
+    asked = ("GET", "GET", "GET", "OPTIONS", "GET", "OPTIONS")
+    wire.send(b"".join(request("/a", BEARER, ("Max-Forwards", "7"), method=method) for method in asked))
+    peer = behind.accept()
+    sent = [peer.serve().all("Max-Forwards") for _ in asked]
+    assert sent == [("7",), ("7",), ("7",), ("6",), ("7",), ("6",)]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "QUERY", "PURGE"])

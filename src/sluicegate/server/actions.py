@@ -26,16 +26,15 @@ from sluicegate.server.routes import ForwardAuth, Proxy, Respond
 from sluicegate.server.wire.handshake import ONLY_VERSION, SWITCHING, Handshake, handshake
 from sluicegate.server.wire.head import CHUNKED, Head
 from sluicegate.server.wire.malformed import Malformed
+from sluicegate.server.wire.max_forwards import MAX_FORWARDS, hops_left
 from sluicegate.server.wire.respond import empty, head_of, problem
 from sluicegate.server.wire.trailers import ended_here, wants_trailers
 
 T = TypeVar("T")
 
 _MOST_REMEMBERED: Final = 4096
-_LONGEST_COUNT: Final = 5
 _REQUEST_ID: Final = b"x-request-id"
 _UPGRADE_REQUIRED: Final = 426
-_MAX_FORWARDS: Final = b"max-forwards"
 
 
 class Action(Protocol):
@@ -134,22 +133,21 @@ class Passing:
 
         The target goes as it came: the path that the rules saw is the path that the upstream sees.
         """
-        if head.method == "OPTIONS" and not _may_go_on(head.block.by_name):
-            connection.respond(empty(204, request_id=request.id), more=self._cors.lines(head))
+        try:
+            if head.method == "OPTIONS" and hops_left(head.block.by_name) == 0:
+                connection.respond(empty(204, request_id=request.id), more=self._cors.lines(head))
+                return
+            wanted = self._handshake(head, decision) if b"upgrade" in head.block.by_name else None
+        except Malformed as malformed:
+            answer = problem(malformed.status, malformed.reason, str(malformed), request_id=request.id)
+            more = ONLY_VERSION if malformed.status == _UPGRADE_REQUIRED else b""
+            connection.respond(answer, more=more + self._cors.lines(head), close=True)
             return
         lines, upgrade = self._lines(connection, head, request, self._ours(decision)), None
-        if b"upgrade" in head.block.by_name:
-            try:
-                wanted = self._handshake(head, decision)
-            except Malformed as malformed:
-                answer = problem(malformed.status, malformed.reason, str(malformed), request_id=request.id)
-                more = ONLY_VERSION if malformed.status == _UPGRADE_REQUIRED else b""
-                connection.respond(answer, more=more + self._cors.lines(head), close=True)
-                return
-            if wanted is not None:
-                lines += SWITCHING
-                limits, guard = self._pool.limits, self._guard
-                upgrade = Upgrade(wanted, limits, home=self._tunnels, guard=guard, decision=decision)
+        if wanted is not None:
+            lines += SWITCHING
+            limits, guard = self._pool.limits, self._guard
+            upgrade = Upgrade(wanted, limits, home=self._tunnels, guard=guard, decision=decision)
         balance = self._balance
         exchange = ProxyExchange(
             connection,
@@ -185,13 +183,13 @@ class Passing:
             return written[2]
         if self._strips:
             return self._stripped(connection, head, request, ours)
-        block = head.block
-        written = block.written
+        block, counts_hops = head.block, head.method == "OPTIONS"  # so its lines are not those of another method
+        written = None if counts_hops else block.written
         if written is not None and written[0] is self and written[1] is ours:
             fields = written[2]
         else:
             fields = self._fields(connection, head, block.fields, ours)
-            if head.method != "OPTIONS":  # whose lines count hops
+            if not counts_hops:
                 block.written = (self, ours, fields)
         lines = b"%b %b HTTP/1.1\r\n%b" % (head.method.encode(), head.target.origin_form, fields)
         head.written = (self, ours, lines)
@@ -245,8 +243,8 @@ def field_lines(
         extra=extra,
         identity=ours,
     )
-    if head.method == "OPTIONS":  # RFC 9110, 7.6.2: one hop less
-        fields = [(name, b"%d" % (int(value) - 1) if name == _MAX_FORWARDS else value) for name, value in fields]
+    if head.method == "OPTIONS" and (left := hops_left(block.by_name)) is not None:
+        fields = [(name, b"%d" % (left - 1) if name == MAX_FORWARDS else value) for name, value in fields]
     lines = [b"%b: %b\r\n" % field for field in fields]
     if not block.host:
         lines.append(b"Host: %b\r\n" % host)
@@ -257,12 +255,6 @@ def field_lines(
     # RFC 9110, 7.6.3: a gateway says that it was here, and what it was spoken to in
     lines.append(b"Via: 1.1 sluicegate\r\n" if block.http11 else b"Via: 1.0 sluicegate\r\n")
     return b"".join(lines)
-
-
-def _may_go_on(by_name: dict[bytes, bytes]) -> bool:
-    """Tell whether OPTIONS may take another hop (RFC 9110, 7.6.2)."""
-    left = by_name.get(_MAX_FORWARDS, b"1")
-    return left.isdigit() and len(left) < _LONGEST_COUNT and int(left) > 0
 
 
 @final
