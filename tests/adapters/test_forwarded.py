@@ -278,6 +278,28 @@ class TestUpstreamHeaders:
         sent = [(b"cookie", b"a=b"), (b"x", b"y"), (b"cookie", b"c=d; e=f")]
         assert upstream(sent)[:2] == [(b"cookie", b"a=b; c=d; e=f"), (b"x", b"y")]
 
+    @pytest.mark.parametrize(
+        ("sent", "joined"),
+        [
+            ([b"", b"a=b"], [b"a=b"]),
+            ([b"a=b", b"", b" ; ", b"c=d"], [b"a=b; c=d"]),
+            ([b"a=b;", b"c=d"], [b"a=b; c=d"]),
+            ([b"; a=b; c=d ;\t;", b";e=f"], [b"a=b; c=d; e=f"]),
+            ([b'a="b;"', b'"c"=d;'], [b'a="b;"; "c"=d']),
+            ([b"", b" ;"], []),
+        ],
+    )
+    def test_nothing_stands_between_joined_cookies_that_a_strict_reader_would_stop_at(
+        self, sent: list[bytes], joined: list[bytes]
+    ) -> None:
+        """RFC 6265, 4.2.1: pairs, and one `; ` between each two of them."""
+        assert values(upstream([(b"cookie", value) for value in sent]), b"cookie") == joined
+
+    @pytest.mark.parametrize("value", [b"", b"a=b;", b"; a=b", b"a=b;;c=d"])
+    def test_a_cookie_field_that_came_once_goes_on_as_it_came(self, value: bytes) -> None:
+        sent = [(b"cookie", value), (b"x", b"y"), (b"x", b"z")]
+        assert upstream(sent)[:3] == sent
+
     def test_authorization_that_came_twice_ends_here(self) -> None:
         """nginx, Node.js and gunicorn make three things of it; who it is, the upstream hears from the gate."""
         once = [(b"authorization", b"Bearer a"), (b"x", b"y"), (b"x", b"z")]

@@ -187,18 +187,19 @@ def _unrepeated(headers: Fields) -> Fields:
     """Join cookies into one field, and leave out `Authorization` where it came more than once.
 
     Of two `Cookie` fields Node.js makes one with `;` and gunicorn one with `,`, which are other cookies (RFC 6265,
-    5.4, and RFC 9113, 8.2.3, have the first). Of two `Authorization` fields Node.js takes the first, gunicorn joins
-    them, and nginx refuses the request: whichever was meant, the upstream hears of the identity from us.
+    5.4, and RFC 9113, 8.2.3, have the first). A strict reader stops at what is no pair, so nothing but `; ` parts them
+    (RFC 6265, 4.2.1). Of two `Authorization` fields Node.js takes the first, gunicorn joins them, and nginx refuses the
+    request: whichever was meant, the upstream hears of the identity from us.
     """
     names = [name.lower() for name, _ in headers]
-    cookies = b"; ".join(value for name, (_, value) in zip(names, headers, strict=True) if name == b"cookie")
+    cookies = [value for name, (_, value) in zip(names, headers, strict=True) if name == b"cookie"]
+    joined = [b"; ".join(filter(None, [value.strip(b" \t;") for value in cookies]))] if len(cookies) > 1 else cookies
     twice = names.count(b"authorization") > 1
     kept: list[tuple[bytes, bytes]] = []
     for name, field in zip(names, headers, strict=True):
         if name == b"cookie":
-            if cookies:
-                kept.append((field[0], cookies))
-                cookies = b""
+            kept += [(field[0], value) for value in joined if value or len(cookies) == 1]
+            joined = []
         elif not (twice and name == b"authorization"):
             kept.append(field)
     return kept
