@@ -169,6 +169,9 @@ def test_a_url_that_names_a_user_is_refused(talk: Scene, url: bytes) -> None:
 def test_empty_elements_are_ignored(talk: Scene) -> None:
     assert talk.exchange(GET + b"Connection: , ,\r\n" + END + GET + END).statuses == (200, 200)
     assert talk.exchange(GET + b"Connection: ,, close ,\r\n" + END + GET + END, closes=True).statuses == (200,)
+    for expected, sent in ((b", 100-continue,", "100-continue"), (b"", None), (b" ,", None)):
+        raw = POST + b"Expect: " + expected + b"\r\nContent-Length: 2\r\n\r\nok"
+        assert dict(talk.exchange(raw).request.fields).get("expect") == sent
 
 
 @must("9110 5.6.3", "recipient", "bad white space is read past, where the grammar has it")

@@ -72,6 +72,8 @@ def take_request(data: bytes) -> tuple[Sent, int] | None:
     if whole is None:
         return None
     body, end = whole
+    if any(name == b"expect" and value != b"100-continue" for name, value in fields):
+        raise NotStrict(f"an expectation in a form that not every server knows: {head!r}")
     # RFC 9110, 10.1.1; who sends chunks may yet send none
     if (b"expect", b"100-continue") in fields and not body and (b"transfer-encoding", b"chunked") not in fields:
         raise NotStrict("an expectation without content")

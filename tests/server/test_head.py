@@ -189,6 +189,26 @@ def test_every_method_that_is_served_is_one_of_llhttp() -> None:
         assert head.method == method
 
 
+@pytest.mark.parametrize("value", [b"100-continue", b"100-Continue", b", 100-continue", b"100-continue ,\t,"])
+def test_an_expectation_goes_on_in_the_one_form_that_everybody_knows(value: bytes) -> None:
+    """RFC 9110, 5.6.1.2: a list may hold nothing in some of its places."""
+    head, _ = read(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: " + value + b"\r\n\r\n")
+    assert head.block.expects
+    assert head.block.fields == [(b"host", b"a"), (b"content-length", b"1"), (b"expect", b"100-continue")]
+
+
+@pytest.mark.parametrize("value", [b"", b" ", b",", b", ,\t"])
+def test_an_expectation_of_nothing_goes_no_further(value: bytes) -> None:
+    head, _ = read(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: " + value + b"\r\n\r\n")
+    assert not head.block.expects
+    assert head.block.fields == [(b"host", b"a"), (b"content-length", b"1")]
+
+
+@pytest.mark.parametrize("value", [b"x", b"100-continue, x", b",x", b"100-continue, 100-continue", b"100-continue;"])
+def test_whatever_else_is_expected_is_refused(value: bytes) -> None:
+    assert outcome(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: " + value + b"\r\n\r\n") == 417
+
+
 def test_an_expectation_of_http10_is_ignored_and_goes_no_further() -> None:
     head, _ = read(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
     assert not head.block.expects

@@ -123,7 +123,8 @@ def _extensions() -> Iterator[Case]:
 
 
 def _expect() -> Iterator[Case]:
-    for value in (b"100-continue", b"100-Continue", b"100-CONTINUE", b" 100-continue "):
+    for value in (b"100-continue", b"100-Continue", b"100-CONTINUE", b" 100-continue ", b",100-continue", b", 100-continue", b"100-continue,",
+                  b"100-continue ,\t, ", b"", b" ", b",", b" , ,\t"):  # fmt: skip
         line = b"Expect:" + value + b"\r\n"
         yield case(f"Expect:{shown(value)}", POST + line + LENGTH + b"\r\nhello", POSTED)
         yield case(f"Expect:{shown(value)} in chunks", POST + line + CHUNKED + b"\r\n" + HELLO, POSTED)
@@ -134,8 +135,9 @@ def _expect() -> Iterator[Case]:
             POSTED,
             end="closed",
         )
-    for value in (b"y 100-continue", b"100-continue y", b"100", b"x", b"", b"100-continue, x", b"100-continue,100-continue", b"101-switching",
-                  b"200-ok", b"100 continue", b"100_continue", b'"100-continue"', b"100-continue;q=1", b"x 100-continue", b"\xa0100-continue"):  # fmt: skip
+    for value in (b"y 100-continue", b"100-continue y", b"100", b"x", b"x,", b",x", b"100-continue, x", b"100-continue,100-continue", b"101-switching",
+                  b"200-ok", b"100 continue", b"100_continue", b'"100-continue"', b"100-continue;q=1", b"x 100-continue", b"\xa0100-continue",
+                  b",100-continue;", b";", b"100-continue;,"):  # fmt: skip
         line = b"Expect: " + value + b"\r\n"
         yield case(f"unknown Expect: {shown(value)}", POST + line + LENGTH + b"\r\nhello" + SMUGGLED, 417)
         yield case(f"unknown Expect: {shown(value)} without a body", GET + line + b"\r\n" + SMUGGLED, 417)

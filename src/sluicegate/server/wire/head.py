@@ -12,6 +12,7 @@ from typing import Final, final
 import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from sluicegate.server.wire.expect import CONTINUE, expects_continue
 from sluicegate.server.wire.fields import Fields
 from sluicegate.server.wire.limits import Limits
 from sluicegate.server.wire.malformed import Malformed
@@ -295,12 +296,12 @@ def _frame(block: Block, limits: Limits) -> None:
 
 
 def _expect(block: Block, expectation: bytes) -> None:
-    if block.http11 and expectation.lower() != b"100-continue":
-        raise Malformed(417, "expectation", "An expectation is not understood")
     # RFC 9110, 10.1.1: HTTP/1.0 knows no expectations, and nobody may expect 100 who has no content to send
-    block.expects = block.http11 and bool(block.length)
+    block.expects = block.http11 and expects_continue(expectation) and bool(block.length)
     if not block.expects:
         _replace(block, b"expect")
+    elif expectation != CONTINUE:  # a server that does not take the list apart would expect something else
+        _replace(block, b"expect", CONTINUE)
 
 
 def _replace(block: Block, name: bytes, value: bytes | None = None) -> None:
