@@ -16,6 +16,14 @@ def test_chunked_is_read(talk: Scene) -> None:
     assert talk.exchange(POST + CHUNKED + CHUNKS).request.body == b"hello"
 
 
+@must("9112 6.1", "server", "a coding that is not understood gets 501 (SHOULD)", "501, and nothing passes on")
+@pytest.mark.parametrize("codings", [b"gzip, chunked", b"deflate,gzip ,\tChunked", b"cow, chunked"])
+def test_a_coding_that_is_not_understood_gets_501(talk: Scene, codings: bytes) -> None:
+    raw = POST + b"Transfer-Encoding: " + codings + b"\r\n\r\n" + CHUNKS + GET
+    exchanged = talk.exchange(raw, closes=True)
+    assert (exchanged.statuses, exchanged.sent, exchanged.closed) == ((501,), (), True)
+
+
 @must("9112 6.1", "sender", "codes nothing in chunks twice")
 def test_chunked_twice_is_refused(talk: Scene) -> None:
     assert talk.exchange(POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + CHUNKS).statuses == (400,)

@@ -29,6 +29,10 @@ _READ_ANEW: Final = 2048
 _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)++")
 _PARTIAL_LINE: Final = re.compile(rb"[\x20-\x7e]*\r?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+# Where chunks end is told by what comes last, and once. `identity` is no coding any more, so it is read in two ways.
+_IN_CHUNKS: Final = re.compile(
+    rb"(?:(?!(?:chunked|identity)[ \t]*,)[!#$%&'*+.^_`|~0-9A-Za-z-]++[ \t]*+,[ \t]*+)*+chunked", re.IGNORECASE
+)
 # Of these there is one at most (RFC 9110, 5.3): of two, Node.js takes the first, gunicorn both, and nginx neither.
 # `Authorization` is not here: each token in it is judged, and none of two travels on.
 _SINGLE: Final = frozenset(
@@ -280,8 +284,10 @@ def _frame(block: Block, limits: Limits) -> None:
     coding, length = by_name.get(b"transfer-encoding"), by_name.get(b"content-length")
     if coding is not None:
         # HTTP/1.0 knows no codings: whoever framed this did not mean what it says (RFC 9112, 6.1)
-        if length is not None or not block.http11 or coding.lower() != b"chunked":
+        if length is not None or not block.http11 or _IN_CHUNKS.fullmatch(coding) is None:
             raise Malformed(400, "framing", "A message is framed in a way that can be read in two")
+        if b"," in coding:  # RFC 9112, 6.1
+            raise Malformed(501, "coding", "A body is coded in a way that is not understood here")
         block.length = CHUNKED
     elif length is not None:
         if _LENGTH.fullmatch(length) is None:
