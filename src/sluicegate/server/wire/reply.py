@@ -25,8 +25,16 @@ _LONGEST_KNOWN: Final = 2048  # of which each connection keeps one
 _DROPPED: Final = HOP_BY_HOP | {b"x-request-id"}
 _SINGLE: Final = frozenset({b"content-length", b"transfer-encoding"})
 _READ: Final = _SINGLE | {b"date", b"access-control-allow-origin"}
-# Its length and its cookies are not the upstream's to hide from the client.
-_CLIENTS: Final = frozenset({b"content-length", b"content-type", b"set-cookie", b"date", b"location"})
+# RFC 9110, 7.6.1: what is meant for every recipient is never a connection option. Whoever gets a response without such
+# a field takes it for another one: of another form or length, good for everybody and for ever, or open to every page;
+# and caches do. Those of these names that are still to come mostly begin as the ones do that are there.
+_CLIENTS: Final = frozenset(
+    b"accept-ranges age allow alt-svc authentication-info cache-control clear-site-data date etag expires "
+    b"last-modified link location origin-agent-cluster permissions-policy pragma referrer-policy refresh repr-digest "
+    b"retry-after set-cookie strict-transport-security timing-allow-origin vary via warning www-authenticate "
+    b"x-content-type-options x-frame-options x-xss-protection".split()
+)
+_CLIENTS_PREFIXES: Final = (b"access-control-", b"content-", b"cross-origin-", b"sec-")
 
 _TEXT: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 _HEAD: Final = re.compile(
@@ -146,7 +154,7 @@ def _read(head: bytes, status: int, method: str, *, http11: bool) -> Reply:
     if connection is not None and connection != b"keep-alive":
         options = {option.strip(b" \t") for option in connection.split(b",")} - {b""}
         persistent = b"close" not in options and (http11 or b"keep-alive" in options)
-        lines = _without(lines, options - _CLIENTS)
+        lines = _without(lines, {option for option in options - _CLIENTS if not option.startswith(_CLIENTS_PREFIXES)})
     elif connection is not None:
         persistent = True
     lines = _decimal(lines, fields)
