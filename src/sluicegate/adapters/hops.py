@@ -83,6 +83,22 @@ def client_by(trusted: Callable[[str], bool], *, reads_forwarded: bool) -> Calla
     return lambda peer, headers: client_address(peer, headers, trusted)
 
 
+def scheme_by(*, reads_forwarded: bool) -> Callable[[Fields], bytes]:
+    """Return what finds the scheme that the nearest proxy was asked with, by its own word; empty where it says none.
+
+    What comes before its last word is hearsay.
+    """
+
+    def scheme(headers: Fields) -> bytes:
+        if reads_forwarded:
+            found = hops(headers)
+            return found[-1].proto if found else b""
+        words = [value for name, value in headers if name == b"x-forwarded-proto"]
+        return words[-1].rpartition(b",")[2].strip(b" \t").lower() if words else b""
+
+    return scheme
+
+
 def written(found: Iterable[Hop], *, peer: str, scheme: str, host: bytes) -> bytes:
     """Write `Forwarded` for an upstream: what was told, and our own hop behind it."""
     node = f"[{peer}]" if ":" in peer else peer or "unknown"

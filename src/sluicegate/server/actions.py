@@ -15,7 +15,7 @@ from sluicegate.core.strip import strip, without_tokens
 from sluicegate.server.connection.protocol import Connection
 from sluicegate.server.cors import Cors
 from sluicegate.server.events.tie import Guard
-from sluicegate.server.origin import FOREIGN, is_foreign
+from sluicegate.server.origin import FOREIGN, Pages
 from sluicegate.server.proxy.balance import Balance
 from sluicegate.server.proxy.exchange import ProxyExchange
 from sluicegate.server.proxy.framing import Framing
@@ -92,7 +92,7 @@ class Passing:
         self,
         proxy: Proxy,
         pools: Sequence[Pool],
-        cors: Cors,
+        pages: Pages,
         *,
         sources: Sources,
         telling: frozenset[bytes] = frozenset(),
@@ -106,7 +106,8 @@ class Passing:
         self._pool: Final = pools[0]
         self._balance: Final = Balance(pools) if len(pools) > 1 else None
         self._tunnels: Final = tunnels or Tunnels()
-        self._cors: Final = cors
+        self._pages: Final = pages
+        self._cors: Final = pages.cors
         self._host: Final = proxy.upstream.authority
         self._strip: Final = partial(strip, sources=sources, tickets=tickets)
         self._without_tokens: Final = partial(without_tokens, sources=sources, tickets=tickets)
@@ -137,7 +138,7 @@ class Passing:
             if head.method == "OPTIONS" and hops_left(head.block.by_name) == 0:
                 connection.respond(empty(204, request_id=request.id), more=self._cors.lines(head))
                 return
-            wanted = self._handshake(head, decision) if b"upgrade" in head.block.by_name else None
+            wanted = self._handshake(connection, head, decision) if b"upgrade" in head.block.by_name else None
         except Malformed as malformed:
             answer = problem(malformed.status, malformed.reason, str(malformed), request_id=request.id)
             more = ONLY_VERSION if malformed.status == _UPGRADE_REQUIRED else b""
@@ -169,10 +170,10 @@ class Passing:
         untrailed = self._untrailed | ended_here(head.block) if is_chunked else self._untrailed
         return Sending(chunked=is_chunked, again=head.method in IDEMPOTENT, managed=untrailed)
 
-    def _handshake(self, head: Head, decision: Admit | None) -> Handshake | None:
+    def _handshake(self, connection: Connection, head: Head, decision: Admit | None) -> Handshake | None:
         """Return the handshake that the request is, if any. Raises `Malformed`, also for a page of somebody else's."""
         wanted = handshake(head)
-        if wanted is not None and is_foreign(head, decision, self._cors):
+        if wanted is not None and self._pages.is_foreign(connection.peer, head, decision):
             raise Malformed(403, "origin", FOREIGN)
         return wanted
 

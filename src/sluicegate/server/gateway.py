@@ -22,6 +22,7 @@ from sluicegate.server.events.hub import Hub
 from sluicegate.server.events.streaming import Renewing, Streaming
 from sluicegate.server.events.ticketing import Ticketing
 from sluicegate.server.events.tie import Guard
+from sluicegate.server.origin import Pages
 from sluicegate.server.plan import Place, Plan
 from sluicegate.server.proxy.pool import Pool
 from sluicegate.server.proxy.websocket import Tunnels
@@ -54,11 +55,10 @@ class Gateway:
     """Serves routes on one listener.
 
     `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed, or, where the gate `reads_forwarded`,
-    whose `Forwarded` is; `rate` bounds what one address may
-    ask; `cors_allowed_origins` are the pages that may read answers; `hub` serves event routes; `guard` ends
-    what an upstream streams when its token ends; `instrument` is told what upstreams fail at; with a `certificate`
-    clients speak TLS; `announces` tells whether a peer sends a PROXY protocol header ahead; `tell` is told of each
-    request when its answer has ended. All of it lives on one event loop.
+    whose `Forwarded` is; `rate` bounds what one address may ask; `cors_allowed_origins` are the pages that may read
+    answers; `hub` serves event routes; `guard` ends what an upstream streams when its token ends; `instrument` is told
+    what upstreams fail at; with a `certificate` clients speak TLS; `announces` tells whether a peer sends a PROXY
+    protocol header ahead; `tell` is told of each request when its answer has ended. All of it lives on one event loop.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Gateway:
         self._client: Final = client_by(trusted, reads_forwarded=reads_forwarded)
         self._reads_forwarded: Final = reads_forwarded
         self._cors: Final = Cors(cors_allowed_origins)
+        self._pages: Final = Pages(self._cors, reads_forwarded=reads_forwarded)
         self._rate: Final = rate
         self._hub: Final = hub
         self._guard: Final = guard
@@ -157,7 +158,7 @@ class Gateway:
                 passing = Passing(
                     proxy,
                     pools,
-                    self._cors,
+                    self._pages,
                     sources=self._sources,
                     telling=self._telling,
                     guard=self._guard,
@@ -171,15 +172,15 @@ class Gateway:
             case ForwardAuth() as asked:
                 return Place(Telling(asked, self._cors), route.policy, asked)
             case Events(publish=publish, retry_on_trouble=retries):
-                streaming = Streaming(
-                    _needed(self._hub, "an event route needs a hub"), self._cors, self._listener.clock, retries=retries
-                )
+                hub = _needed(self._hub, "an event route needs a hub")
+                streaming = Streaming(hub, self._pages, self._listener.clock, retries=retries)
                 return Place(streaming, route.policy, None, publish)
             case Tickets(policy=policy):
                 ledger = _needed(self._tickets, "a route for tickets needs a ledger of them")
-                return Place(Ticketing(self._begin, ledger, policy, self._cors), None, None)
+                return Place(Ticketing(self._begin, ledger, policy, self._pages), None, None)
             case Renewal():
-                return Place(Renewing(_needed(self._hub, "an event route needs a hub"), self._cors), route.policy, None)
+                renewing = Renewing(_needed(self._hub, "an event route needs a hub"), self._pages)
+                return Place(renewing, route.policy, None)
             case _ as never:
                 assert_never(never)
 

@@ -8,10 +8,9 @@ from sluicegate.core.request import Request
 from sluicegate.core.topics import InvalidTopic, canonical
 from sluicegate.server.connection.protocol import Connection
 from sluicegate.server.connection.shared import Clock
-from sluicegate.server.cors import Cors
 from sluicegate.server.events.hub import Asked, Hub
 from sluicegate.server.events.publish import PublishExchange, not_allowed
-from sluicegate.server.origin import is_foreign, not_from_there
+from sluicegate.server.origin import Pages, not_from_there
 from sluicegate.server.wire.head import Head
 from sluicegate.server.wire.respond import empty, problem
 
@@ -22,16 +21,17 @@ _TROUBLE: Final = frozenset({500, 503})
 class Streaming:
     """What an event route does: GET is a stream, POST publishes."""
 
-    def __init__(self, hub: Hub, cors: Cors, clock: Clock, *, retries: bool = False) -> None:
+    def __init__(self, hub: Hub, pages: Pages, clock: Clock, *, retries: bool = False) -> None:
         self._hub: Final = hub
-        self._cors: Final = cors
+        self._pages: Final = pages
+        self._cors: Final = pages.cors
         self._clock: Final = clock
         self._retries: Final = retries
 
     def admit(self, connection: Connection, head: Head, request: Request, decision: Admit | None) -> None:
         """Serve one request."""
         cors = self._cors.lines(head)
-        if is_foreign(head, decision, self._cors):
+        if self._pages.is_foreign(connection.peer, head, decision):
             connection.respond(not_from_there(request.id), more=cors, close=True)
             return
         try:
@@ -76,15 +76,16 @@ def is_event_source(head: Head) -> bool:
 class Renewing:
     """What `…/renew` does: a running stream goes on with a fresh token."""
 
-    def __init__(self, hub: Hub, cors: Cors) -> None:
+    def __init__(self, hub: Hub, pages: Pages) -> None:
         self._hub: Final = hub
-        self._cors: Final = cors
+        self._pages: Final = pages
+        self._cors: Final = pages.cors
 
     def admit(self, connection: Connection, head: Head, request: Request, decision: Admit | None) -> None:
         """Serve one request: the bearer has been admitted to the topic like any reader of it."""
         cors = self._cors.lines(head)
         stream_id = head.block.by_name.get(b"x-stream-id", b"").decode("latin-1")
-        if is_foreign(head, decision, self._cors):
+        if self._pages.is_foreign(connection.peer, head, decision):
             connection.respond(not_from_there(request.id), more=cors, close=True)
         elif head.method != "POST":
             connection.respond(not_allowed("POST", request.id), more=cors)

@@ -16,9 +16,8 @@ from sluicegate.core.topics import InvalidTopic, canonical
 from sluicegate.errors import StateUnavailable
 from sluicegate.ports import TicketLedger
 from sluicegate.server.connection.protocol import Connection
-from sluicegate.server.cors import Cors
 from sluicegate.server.events.publish import not_allowed, said
-from sluicegate.server.origin import is_foreign, not_from_there
+from sluicegate.server.origin import Pages, not_from_there
 from sluicegate.server.wire.head import Head
 from sluicegate.server.wire.respond import empty, problem
 
@@ -41,13 +40,14 @@ class Ticketing:
     `begin` decides, as an engine does; `policy` is that of the streams.
     """
 
-    def __init__(self, begin: Begin, ledger: TicketLedger, policy: Policy, cors: Cors) -> None:
+    def __init__(self, begin: Begin, ledger: TicketLedger, policy: Policy, pages: Pages) -> None:
         self._begin: Final = begin
         self._ledger: Final = ledger
         self._kept: Final = policy
         # a ticket is made with a token, never with a ticket: it would live for ever
         self._policy: Final = msgspec.structs.replace(policy, tickets=None, auth="required")
-        self._cors: Final = cors
+        self._pages: Final = pages
+        self._cors: Final = pages.cors
 
     def admit(self, connection: Connection, head: Head, request: Request, decision: Admit | None) -> None:  # noqa: ARG002 - nothing is decided before it is known about which topic
         """Read what is asked for."""
@@ -89,7 +89,7 @@ class Ticketing:
         if isinstance(decision, Refuse):
             asked.refuse(decision)
             return
-        if is_foreign(asked.head, decision, self._cors):
+        if self._pages.is_foreign(asked.connection.peer, asked.head, decision):
             asked.respond(not_from_there(asked.request.id))
             return
         identity, identifiers = decision.identity, decision.identifiers
