@@ -53,7 +53,6 @@ NOT_OURS: Final = (
         "dropping HTTP/1.0 clients: a gateway is the origin to them, and keeps who asks to be kept",
     ),
     ("9112 9.3.1, 9.4, 9.5 for user agents", "what clients do about connections that break"),
-    ("9112 9.8 of clients", "asked, and not done: an idle connection to an upstream of `https` ends without an alert"),
     ("9112 10", "message/http and application/http are media types, not messages"),
 )
 """What applies to somebody else, and why not to this gate."""

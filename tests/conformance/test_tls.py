@@ -2,14 +2,15 @@
 
 import ssl
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from sluicegate.server.connection.certificate import Certificate
+from sluicegate.server.wire.limits import Limits
 from tests.conformance.requirement import must
 from tests.server.gate import BEARER, HELLO, Running, route, running
-from tests.server.test_upstream_tls import before, speaking, trusting
+from tests.server.test_upstream_tls import before, secured, speaking, trusting
 from tests.servers.certificates import Authority
 from tests.servers.certificates import Certificate as Files
 from tests.wire import connected, request
@@ -69,3 +70,34 @@ def test_an_upstream_that_is_somebody_else_is_told_nothing(authority: Authority)
         with suppress(OSError):
             assert it.accept().socket.recv(1) == b""
         assert wire.receive().status == 502
+
+
+@must("9112 9.8", "sender", "an upstream of https is alerted before an idle connection to it ends", "and at a stop too")
+@pytest.mark.parametrize("idle", [0.2, 300])
+def test_an_upstream_is_told_that_its_connection_ends(authority: Authority, idle: float) -> None:
+    with speaking(authority.server()) as it, ExitStack() as stack:
+        gate, _ = stack.enter_context(before(it, trusting(authority), limits=Limits(upstream_idle=idle)))
+        with connected(gate.address) as wire:
+            wire.send(request("/", BEARER))
+            peer = it.accept()
+            secured(peer).suppress_ragged_eofs = False  # type: ignore[attr-defined]
+            peer.serve()
+            assert wire.receive().status == 200
+        if idle == 300:
+            stack.close()
+        assert peer.socket.recv(1) == b""  # and no SSLEOFError: the end was told
+
+
+@must("9112 9.8", "sender", "an upstream of https is alerted before a connection that it gave up ends")
+def test_an_upstream_that_says_close_is_answered_with_an_alert(authority: Authority) -> None:
+    with (
+        speaking(authority.server()) as it,
+        before(it, trusting(authority)) as (gate, _),
+        connected(gate.address) as wire,
+    ):
+        wire.send(request("/", BEARER))
+        peer = it.accept()
+        secured(peer).suppress_ragged_eofs = False  # type: ignore[attr-defined]
+        peer.serve(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        assert wire.receive().status == 200
+        assert peer.socket.recv(1) == b""

@@ -13,6 +13,7 @@ import pytest
 from sluicegate.core.events import Event, UpstreamFailed
 from sluicegate.server.routes import Proxy, Tls, Upstream
 from sluicegate.server.sessions import Sessions
+from sluicegate.server.wire.limits import Limits
 from tests.cli.sluicegate import bearer, configure, serving
 from tests.server.gate import BEARER, Running, route, running
 from tests.server.upstream import OK, Listening, Peer
@@ -70,11 +71,13 @@ def speaking(certificate: Certificate) -> Iterator[Behind]:
 
 
 @contextmanager
-def before(it: Behind, context: Sessions, *, name: str = "localhost") -> Iterator[tuple[Running, Noted]]:
+def before(
+    it: Behind, context: Sessions, *, name: str = "localhost", limits: Limits | None = None
+) -> Iterator[tuple[Running, Noted]]:
     """Run a gateway in front of it."""
     noted = Noted()
     proxy = Proxy(Upstream(LOOPBACK, it.port, tls=Tls(context, name)))
-    with running(route("/*", proxy), instrument=noted) as gate:
+    with running(route("/*", proxy), instrument=noted, limits=limits) as gate:
         yield gate, noted
 
 

@@ -148,7 +148,7 @@ class Gateway:
             self._guard.drain(grace)
         in_good_order = await self._listener.stop(grace, quiet=quiet)
         for pool in self._pools.values():
-            pool.close()
+            await pool.close()
         return in_good_order
 
     def _compiled(self, route: Route) -> Place:

@@ -17,6 +17,9 @@ from sluicegate.server.routes import Upstream
 T = TypeVar("T")
 P = TypeVar("P", bound=asyncio.Protocol)
 
+_PARTING: Final = 1.0
+"""Seconds that an upstream has to answer a closure alert."""
+
 STAGGER: Final = 0.25
 """Seconds after which the next address is tried beside one that has not answered (RFC 8305, 8)."""
 
@@ -37,6 +40,7 @@ async def dial(upstream: Upstream, make: Callable[[], P]) -> P:
             upstream.port,
             ssl=None if tls is None else tls.context,
             server_hostname=None if tls is None else tls.name,
+            ssl_shutdown_timeout=None if tls is None else _PARTING,
         )
         return protocol
 

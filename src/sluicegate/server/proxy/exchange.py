@@ -229,8 +229,11 @@ class ProxyExchange:
     def _finish(self, *, clean: bool) -> None:
         """The response is whole. Keep the connection only if both sides of the exchange are."""
         link, self._link, reply = self._link, None, self._reply
-        if link is not None and clean and self._uploaded and reply is not None and reply.persistent:
+        is_whole = clean and self._uploaded
+        if link is not None and is_whole and reply is not None and reply.persistent:
             self._pool.give(link)
+        elif link is not None and is_whole:
+            link.part()
         elif link is not None:
             link.close()
         self._over()

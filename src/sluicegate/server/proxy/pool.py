@@ -17,6 +17,7 @@ from sluicegate.server.wire.limits import Limits
 from sluicegate.server.wire.reply import ReplyReader
 
 _PIECE: Final = 65_536
+_TURNS: Final = 3  # of the loop, until what is written is with the kernel
 
 
 class Listening(Protocol):
@@ -84,6 +85,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
         self._pool.forget(self)
+        self._pool.parting.discard(self)
         if exc is not None:
             self._hear_out()
         listening, self.listening = self.listening, None
@@ -138,6 +140,16 @@ class Link(asyncio.Protocol):
             self.paused = False
             self.transport.resume_reading()
 
+    def part(self) -> None:
+        """Close in good order where nothing is under way: over TLS the upstream is told (RFC 9112, 9.8)."""
+        if self._pool.upstream.tls is None or self.transport.get_write_buffer_size():
+            self.close()
+            return
+        self.listening = None
+        self._pool.forget(self)
+        self._pool.parting.add(self)
+        self.transport.close()
+
     def close(self) -> None:
         """Close at once: what was not sent is for nobody any more."""
         self.listening = None
@@ -157,6 +169,8 @@ class Pool:
         self.clock: Final = clock
         self._instrument: Final = instrument
         self.links: Final[set[Link]] = set()
+        self.parting: Final[set[Link]] = set()
+        """Those that end, and whose upstream has been told."""
         self._idle: list[Link] = []
         self._opening = 0
         self.outage: Outage | None = None
@@ -179,7 +193,7 @@ class Pool:
         """Take back a connection whose exchange is over to the last byte."""
         link.listening = None
         if len(self._idle) >= self.limits.upstream_spare or link.choked or link.transport.is_closing():
-            link.close()
+            link.part()
             return
         if not link.used:
             link.used = True
@@ -234,7 +248,7 @@ class Pool:
     def sweep(self, now: float) -> None:
         """Close what was not used for long."""
         for link in [link for link in self.links if link.listening is None and now >= link.deadline]:
-            link.close()
+            link.part()
 
     def tend(self, now: float) -> None:
         """Tell all that is under way that it lasts."""
@@ -242,7 +256,14 @@ class Pool:
             if listening is not None:
                 listening.lasts(now)
 
-    def close(self) -> None:
-        """Close everything."""
+    async def close(self) -> None:
+        """Close everything. Upstreams are told, and not waited for."""
         for link in list(self.links):
-            link.close()
+            if link.listening is None:
+                link.part()
+            else:
+                link.close()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        for link in list(self.parting):
+            link.transport.abort()
