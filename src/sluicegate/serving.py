@@ -119,7 +119,7 @@ async def _serve(
     live = Live(engine.answer, engine.policy, clock=time.time)
     hub = _hub(assembly, live, instrument)
     certificate = certificate_of(settings, compose.log)
-    guard = Guard(live, engine.answer, engine.policy, spread=settings.events.reconnect_window_sec)
+    guard = Guard(live, engine.policy, spread=settings.events.reconnect_window_sec)
     gateway = _gateway(
         assembly, hub, guard, instrument=instrument, counts=counts, certificate=certificate, access_log=access_log
     )
@@ -192,7 +192,7 @@ def _hub(assembly: compose.Assembly, live: Live, instrument: Instrument) -> Hub 
     broker: Broker | Relayed = Broker(terms, clock=time.time)  # its log it gets when nobody else has it
     if (relay := relay_of(settings, instrument=instrument)) is not None:
         broker = Relayed(Broker(terms, clock=time.time), relay, clock=time.time)
-    return Hub(broker, live, answer=engine.answer, policy=engine.policy, pace=pace)
+    return Hub(broker, live, policy=engine.policy, pace=pace)
 
 
 def _gateway(

@@ -188,11 +188,11 @@ def streaming(
     async def build() -> tuple[Gateway, Hub]:
         live = Live(decides.answer, decides.policy, clock=clock, silent_for=0.2)
         topics = Broker(terms or Terms(), clock=clock) if broker is None else broker(terms or Terms())
-        hub = Hub(topics, live, answer=decides.answer, policy=decides.policy, pace=pace)
+        hub = Hub(topics, live, policy=decides.policy, pace=pace)
         live.start((feed or (lambda watched: PolledFeed(watched, watched.watch())))(store))
         listed = routes(decides.policy, subscribe, publish, auth, retries=retries, tickets=tickets is not None)
         listed += [] if proxied is None else [Route("/api/*", proxied, decides.policy)]
-        guard = Guard(live, decides.answer, decides.policy)
+        guard = Guard(live, decides.policy)
         gateway = Gateway(engine=decides, routes=listed, hub=hub, guard=guard, limits=limits or Limits(), **choices)
         return gateway, hub
 

@@ -109,9 +109,10 @@ class Doors:
         self.asked: Final = threading.Semaphore(0)
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self.holds = True
+        self.failure: Exception | None = None
 
     async def find(self, keys: tuple[str, ...]) -> Mapping[str, str | None]:
-        """Answer, as things stand when the question came, once the test lets it."""
+        """Answer, as things stand when the question came, once the test lets it; or fail, if it is to fail by then."""
         answer = self.store.find(keys)
         if self.holds:
             loop = asyncio.get_running_loop()
@@ -119,12 +120,14 @@ class Doors:
             self._waiting.append((loop, let))
             self.asked.release()
             await let
+        if self.failure is not None:
+            raise self.failure
         return answer
 
-    def let(self) -> None:
-        """Wait for a question, and let it be answered."""
+    def let(self, place: int = 0) -> None:
+        """Wait for a question, and let one be answered: the oldest, or the one behind so many others."""
         assert self.asked.acquire(timeout=10)
-        loop, let = self._waiting.pop(0)
+        loop, let = self._waiting.pop(place)
         loop.call_soon_threadsafe(let.set_result, None)
 
 
@@ -189,7 +192,7 @@ class One:
 
     def __init__(self, number: int, sub: str, live: Live, closed: list[Reason], all_closed: asyncio.Event) -> None:
         keys = (f"BLACKLIST:key:{number}", f"BLACKLIST:sub:{sub}")
-        self.identifiers: Final = Identifiers(FindRevocation(keys), str(number), None, KeyLayout())
+        self.identifiers = Identifiers(FindRevocation(keys), str(number), None, KeyLayout())
         self.ends = float(NOW + number)
         self._live: Final = live
         self._closed: Final = closed
@@ -251,6 +254,32 @@ def test_what_expires_together_ends_some_at_a_time_and_what_is_renewed_meanwhile
     at_once, closed, goes_on = asyncio.run(scene())
     assert 0 < at_once < 1000
     assert (closed, goes_on) == (999, True)
+
+
+def test_what_goes_on_with_another_token_while_the_others_of_its_key_are_ended_is_spared() -> None:
+    async def scene() -> tuple[int, bool]:
+        store, closed = MemoryStore(), list[Reason]()
+        decides = engine(store, Clock())
+        live = Live(decides.answer, decides.policy, clock=Clock())
+        many = [One(number, "alice", live, closed, asyncio.Event()) for number in range(200)]
+        for one in many:
+            live.add(one)
+        store.put("BLACKLIST:sub:alice", Entry("abuse"))
+        live.start(PolledFeed(store, store.watch()))
+        for _ in range(50):  # turns of the loop, until the first of them have ended
+            if not closed:
+                await asyncio.sleep(0)
+        assert len(closed) == 100
+        waiting = many[-1]  # its turn would have come with the second hundred
+        live.discard(waiting)
+        waiting.identifiers = One(200, "carol", live, closed, asyncio.Event()).identifiers
+        live.add(waiting)
+        for _ in range(50):  # turns of the loop; a few would do
+            await asyncio.sleep(0)
+        await live.stop()
+        return len(closed), live.open == 1
+
+    assert asyncio.run(scene()) == (199, True)
 
 
 @final

@@ -100,7 +100,7 @@ def test_any_response_that_takes_long_is_tied_to_its_token(took: float, held: in
         store, clock = MemoryStore(), Clock()
         decides = engine(store, clock)
         live = Live(decides.answer, decides.policy, clock=clock)
-        guard = Guard(live, decides.answer, decides.policy)
+        guard = Guard(live, decides.policy)
         decision = decides.decide(Request(headers=((b"authorization", b"Bearer " + mint().encode()),)))
         assert isinstance(decision, Admit)
         tie = guard.tie(cast("Connection", Wholly()), decision, cast("Tied", Wholly()), begun=5.0)
@@ -122,7 +122,7 @@ def test_a_token_that_was_revoked_while_the_upstream_thought_opens_no_long_respo
         live = Live(decides.answer, decides.policy, clock=clock)
         decision = decides.decide(Request(headers=((b"authorization", b"Bearer " + mint().encode()),)))
         assert isinstance(decision, Admit)
-        guard = Guard(live, decides.answer, decides.policy)
+        guard = Guard(live, decides.policy)
         tie = guard.tie(cast("Connection", client), decision, cast("Tied", client), begun=5.0)
         assert tie is not None
         store.put("BLACKLIST:sub:alice", Entry("abuse"))
@@ -144,7 +144,7 @@ def tied(client: Wholly) -> Tie:
     decides = engine(MemoryStore(), Clock())
     decision = decides.decide(Request(headers=((b"authorization", b"Bearer " + mint().encode()),)))
     assert isinstance(decision, Admit)
-    guard = Guard(Live(decides.answer, decides.policy, clock=Clock()), decides.answer, decides.policy)
+    guard = Guard(Live(decides.answer, decides.policy, clock=Clock()), decides.policy)
     tie = guard.tie(cast("Connection", client), decision, cast("Tied", client), begun=5.0)
     assert tie is not None
     return tie

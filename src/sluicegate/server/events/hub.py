@@ -5,20 +5,16 @@ import hmac
 import random
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final, final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from sluicegate.adapters.render import Response, refusal
-from sluicegate.core.check_state import UNKNOWN, Unknown, check_state
-from sluicegate.core.decision import Admit, Reason, Refuse
-from sluicegate.core.flow import Answer, Question
+from sluicegate.core.decision import Admit, Refuse
 from sluicegate.core.policy import Policy
 from sluicegate.core.request import Request
-from sluicegate.core.revocation import Revocation
-from sluicegate.drive import begin
 from sluicegate.ports import EventId
 from sluicegate.server.connection.protocol import Connection
 from sluicegate.server.events.live import Live, end_of
@@ -78,21 +74,12 @@ class Asked(msgspec.Struct, frozen=True):
 
 @final
 class Hub:
-    """The streams of one process, on one event loop. `answer` answers questions as an engine does."""
+    """The streams of one process, on one event loop."""
 
-    def __init__(
-        self,
-        broker: Broker | Relayed,
-        live: Live,
-        *,
-        answer: Callable[[Question], Answer | Awaitable[Answer]],
-        policy: Policy,
-        pace: Pace | None = None,
-    ) -> None:
+    def __init__(self, broker: Broker | Relayed, live: Live, *, policy: Policy, pace: Pace | None = None) -> None:
         self.broker: Final[Broker | Relayed] = broker
         self.live: Final = live
         self.pace: Final = pace or Pace()
-        self._answer: Final = answer
         self._policy: Final = policy
         self._secret: Final = secrets.token_bytes(32)
         self._count = 0
@@ -190,28 +177,22 @@ class Hub:
         stream.belongs_to(decision.identity, decision.identifiers, ends)
         # before the question: a revocation that the answer does not show finds the stream in the register
         self.live.add(stream)
-        outcome = begin(check_state(decision.identifiers, self._policy), self._answer)
+        outcome = self.live.ask(decision.identifiers)
         if isinstance(outcome, Coroutine):
             return self._later(outcome, asked, stream)
         self._settle(outcome, asked, stream)
         return None
 
-    async def _later(
-        self, pending: Coroutine[Any, Any, Revocation | Unknown | None], asked: Asked, stream: EventStream
-    ) -> None:
+    async def _later(self, pending: Coroutine[Any, Any, Refuse | None], asked: Asked, stream: EventStream) -> None:
         try:
-            state = await pending
+            refuse = await pending
         except BaseException:
             self.forget(stream)  # the client has left meanwhile
             raise
-        self._settle(state, asked, stream)
+        self._settle(refuse, asked, stream)
 
-    def _settle(self, state: Revocation | Unknown | None, asked: Asked, stream: EventStream) -> None:
-        refuse = stream.refused  # it was revoked while the store was asked
-        if isinstance(state, Revocation):
-            refuse = Refuse(reason=Reason.REVOKED, detail=state.reason, jti=stream.identifiers.jti)
-        elif (state is UNKNOWN and self._policy.state == "refuse") or self.live.is_blind:
-            refuse = refuse or Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True)
+    def _settle(self, refuse: Refuse | None, asked: Asked, stream: EventStream) -> None:
+        refuse = stream.refused or refuse  # it was revoked while the store was asked
         if refuse is None:
             self._begin(asked, stream)
             return
@@ -278,8 +259,9 @@ class Hub:
             return False
         self.live.discard(stream)
         stream.belongs_to(identity, identifiers, end_of(identity.expires_at, self._policy.leeway))
-        self.live.add(stream)
-        return True
+        # the decision may be older than a revocation that nobody found here
+        self.live.hold(stream)
+        return stream.topic is not None
 
 
 def last_event_id(head: Head) -> EventId | None:

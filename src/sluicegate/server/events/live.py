@@ -2,7 +2,8 @@
 
 Whoever opens something adds it here *before* its token's state is asked for the last time. A revocation that is
 acknowledged before that question is found by it; one that is acknowledged later is told by the feed, and finds what was
-opened here. Nothing falls between.
+opened here. Nothing falls between. What is open already when its token comes, or another one, is held: added and asked
+about in one.
 
 Costs do not grow with what is open: a key that came to stand is one lookup, and one question to the store for all that
 it may end; what ends at a given time lies in one bucket.
@@ -12,14 +13,16 @@ import asyncio
 import heapq
 import random
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Final, Protocol, cast, final
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from typing import Any, Final, Protocol, cast, final
 
+from sluicegate.core.check_state import UNKNOWN, check_state
 from sluicegate.core.claims import Identifiers
 from sluicegate.core.decision import Reason, Refuse
-from sluicegate.core.flow import Answer, FindRevocation, Hits, Question
+from sluicegate.core.flow import Answer, FindRevocation, Flow, Hits, Question
 from sluicegate.core.policy import Policy
 from sluicegate.core.revocation import Revocation, strongest
+from sluicegate.drive import begin
 from sluicegate.errors import StateUnavailable
 from sluicegate.ports import RevocationFeed
 
@@ -32,6 +35,7 @@ _ENDED_AT_ONCE: Final = 100  # some milliseconds, in which nobody else is served
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _JITTER: Final = 0.5
+_AWAY: Final = Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True)
 
 
 class Opened(Protocol):
@@ -87,6 +91,7 @@ class Live:
         self._due: dict[str, None] = {}
         self._wake: Final = asyncio.Event()
         self._tasks: Final[list[asyncio.Task[None]]] = []
+        self._asking: Final[set[asyncio.Task[None]]] = set()
         self.is_blind = False
         """A defect has ended the watch: nothing may be opened any more."""
         self.open = 0
@@ -130,6 +135,46 @@ class Live:
         if opened.ends != float("inf"):
             self._by_end.get(_bucket(opened.ends), {}).pop(opened, None)
 
+    def ask(self, identifiers: Identifiers) -> Refuse | Coroutine[Any, Any, Refuse | None] | None:
+        """Ask whether a token is still good: None, or why not. What it opens has been added by now."""
+        return begin(self._still_good(identifiers), self._answer)
+
+    def _still_good(self, identifiers: Identifiers) -> Flow[Refuse | None]:
+        state = yield from check_state(identifiers, self._policy)
+        if isinstance(state, Revocation):
+            return Refuse(reason=Reason.REVOKED, detail=state.reason, jti=identifiers.jti)
+        return _AWAY if (state is UNKNOWN and self._policy.state == "refuse") or self.is_blind else None
+
+    def hold(self, opened: Opened) -> None:
+        """Take note of something that is open already, and ask about its token. May end it, at once or later."""
+        self.add(opened)
+        asked = opened.identifiers
+        outcome = self.ask(asked)
+        if isinstance(outcome, Coroutine):
+            # a task of nobody else's: whoever has handed the token in may leave before the answer comes
+            task = asyncio.get_running_loop().create_task(self._later(opened, asked, outcome))
+            self._asking.add(task)
+            task.add_done_callback(self._asked)
+        else:
+            self._settle(opened, asked, outcome)
+
+    async def _later(self, opened: Opened, asked: Identifiers, pending: Coroutine[Any, Any, Refuse | None]) -> None:
+        refuse: Refuse | None = _AWAY  # what a defect comes to: nobody may stay open who was not asked about
+        try:
+            refuse = await pending
+        finally:
+            self._settle(opened, asked, refuse)
+
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        self._asking.discard(task)
+        if not task.cancelled() and (defect := task.exception()) is not None:
+            task.get_loop().call_exception_handler({"message": "a stream was asked about in vain", "exception": defect})
+
+    def _settle(self, opened: Opened, asked: Identifiers, refuse: Refuse | None) -> None:
+        # it may have ended meanwhile, or go on with yet another token, about which the next question is
+        if refuse is not None and opened.identifiers is asked and self._is_open(opened):
+            self._end(opened, refuse)
+
     def changed(self, key: str) -> None:
         """Take note that this key may have come to stand; what it may end is looked at next. Empty: any may have."""
         if not key:
@@ -172,9 +217,10 @@ class Live:
 
     async def stop(self) -> None:
         """Look after it no more."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._asking]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks.clear()
 
     def _ended_watching(self, task: asyncio.Task[None]) -> None:
@@ -184,7 +230,7 @@ class Live:
         self.is_blind = True
         task.get_loop().call_exception_handler({"message": "open streams are watched no more", "exception": defect})
         for opened in self._under(list(self._by_key)):
-            self._end(opened, Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True))
+            self._end(opened, _AWAY)
 
     async def _watch(self, feed: RevocationFeed) -> None:
         pause = _FIRST_PAUSE
@@ -209,13 +255,14 @@ class Live:
         keys = [key for key in keys if key in self._by_key]
         hits = await self._hits(keys) if keys else {}
         if hits is None:
-            await self._end_all(self._under(keys), Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True))
+            await self._end_all(self._under(keys), _AWAY)
             return
         for key, value in hits.items():
             stand: Hits = {key: value}
             for opened, revocation in self._revoked(self._under((key,)), stand):
-                refuse = Refuse(reason=Reason.REVOKED, detail=revocation.reason, jti=opened.identifiers.jti)
-                await self._end_all((opened,), refuse)
+                if key in opened.identifiers.question.keys:  # it may go on with another token by now
+                    refuse = Refuse(reason=Reason.REVOKED, detail=revocation.reason, jti=opened.identifiers.jti)
+                    await self._end_all((opened,), refuse)
 
     def _revoked(self, all_opened: Iterable[Opened], hits: Hits) -> Iterator[tuple[Opened, Revocation]]:
         """Find those that a hit covers: a cut-off spares tokens that were issued after it."""

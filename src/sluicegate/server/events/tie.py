@@ -6,16 +6,12 @@ A short one is over before anybody could revoke anything, and costs nothing here
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, Protocol, final
+from collections.abc import Callable
+from typing import Final, Protocol, final
 
-from sluicegate.core.check_state import UNKNOWN, Unknown, check_state
 from sluicegate.core.claims import Identifiers
-from sluicegate.core.decision import Admit, Reason, Refuse
-from sluicegate.core.flow import Answer, Question
+from sluicegate.core.decision import Admit, Refuse
 from sluicegate.core.policy import Policy
-from sluicegate.core.revocation import Revocation
-from sluicegate.drive import begin
 from sluicegate.server.connection.intake import Exchange
 from sluicegate.server.connection.protocol import Connection
 from sluicegate.server.events.live import Live, end_of
@@ -44,24 +40,15 @@ class Tied(Exchange, Protocol):
 
 @final
 class Guard:
-    """Ties responses to tokens, on one event loop. `answer` answers questions as an engine does.
+    """Ties responses to tokens, on one event loop.
 
     `spread`: seconds over which the readers of event streams are sent away when we stop.
     """
 
-    def __init__(
-        self,
-        live: Live,
-        answer: Callable[[Question], Answer | Awaitable[Answer]],
-        policy: Policy,
-        *,
-        spread: float = 0,
-    ) -> None:
+    def __init__(self, live: Live, policy: Policy, *, spread: float = 0) -> None:
         self._spread: Final = spread
         self.live: Final = live
-        self._answer: Final = answer
         self._policy: Final = policy
-        self._asking: Final[set[asyncio.Task[None]]] = set()
         self._streams: Final[dict[Tie, None]] = {}
 
     def drain(self, grace: float) -> None:
@@ -91,25 +78,9 @@ class Guard:
 
     def hold(self, tie: "Tie") -> None:
         """Take note of a response, and then ask once more whether its token is good: nothing falls between."""
-        self.live.add(tie)
         if tie.is_stream:
             self.streams(tie)
-        outcome = begin(check_state(tie.identifiers, self._policy), self._answer)
-        if isinstance(outcome, Coroutine):
-            task = asyncio.get_running_loop().create_task(self._later(tie, outcome))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
-        else:
-            self._settle(tie, outcome)
-
-    async def _later(self, tie: "Tie", pending: Coroutine[Any, Any, Revocation | Unknown | None]) -> None:
-        self._settle(tie, await pending)
-
-    def _settle(self, tie: "Tie", state: Revocation | Unknown | None) -> None:
-        if isinstance(state, Revocation):
-            tie.end(Refuse(reason=Reason.REVOKED, detail=state.reason, jti=tie.identifiers.jti))
-        elif (state is UNKNOWN and self._policy.state == "refuse") or self.live.is_blind:
-            tie.end(Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True))
+        self.live.hold(tie)
 
 
 @final
