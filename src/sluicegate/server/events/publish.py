@@ -69,7 +69,6 @@ class PublishExchange:
         "_client",
         "_cors",
         "_id",
-        "_is_sent",
         "_kind",
         "_largest",
         "_length",
@@ -94,7 +93,6 @@ class PublishExchange:
         self._largest = 0
         self._pieces: list[bytes] = []
         self._size = 0
-        self._is_sent = False
         self.ready = True
 
     def start(self, largest: int) -> None:
@@ -137,7 +135,6 @@ class PublishExchange:
         if isinstance(published, Published):
             self._tell(published)
         else:
-            self._is_sent = True
             self._client.wait(self._later(published))
 
     async def _later(self, pending: Awaitable[Published]) -> None:
@@ -171,8 +168,5 @@ class PublishExchange:
         return False
 
     def late(self) -> None:
-        """The body does not come, or its event has not been answered for."""
-        if self._is_sent:
-            self._client.respond(out_of_reach(self._id, unknown=True), more=self._cors, close=True)
-            return
+        """The body does not come."""
         self._refuse(408, "timeout", "The request did not come in time", close=True)
