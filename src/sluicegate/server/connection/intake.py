@@ -50,7 +50,7 @@ class Intake:
     client that leaves shows itself only to a reader.
     """
 
-    __slots__ = ("_full", "_limits", "_transport", "held", "stopped", "upload")
+    __slots__ = ("_full", "_limits", "_transport", "held", "parted", "stopped", "upload")
 
     def __init__(self, transport: asyncio.Transport, limits: Limits) -> None:
         self._transport = transport
@@ -58,6 +58,8 @@ class Intake:
         self._full = False
         self.stopped = False
         self.held = b""
+        self.parted = False
+        """Of the last body that there was, some came later than its head."""
         self.upload: Upload | None = None
         """A body of which something is still to come, to be handed on, or to be thrown away."""
 
@@ -73,8 +75,10 @@ class Intake:
 
     def open(self, length: int, data: bytes) -> bytes:
         """Begin with a body; return what comes after it in these bytes. Raises `Malformed`."""
-        self.upload = Upload(length, limit=self._limits.body)
-        return self.receive(data, None) if data else b""
+        upload = self.upload = Upload(length, limit=self._limits.body)
+        behind = self.receive(data, None) if data else b""
+        self.parted = not upload.whole
+        return behind
 
     def receive(self, data: bytes, exchange: Exchange | None) -> bytes:
         """Take some bytes of the body, and hand them on where they can be; return what comes after it.

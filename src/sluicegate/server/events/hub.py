@@ -177,7 +177,7 @@ class Hub:
         stream.belongs_to(decision.identity, decision.identifiers, ends)
         # before the question: a revocation that the answer does not show finds the stream in the register
         self.live.add(stream)
-        outcome = self.live.ask(decision.identifiers)
+        outcome = self.live.ask(decision.identifiers, ends)
         if isinstance(outcome, Coroutine):
             return self._later(outcome, asked, stream)
         self._settle(outcome, asked, stream)
@@ -245,6 +245,13 @@ class Hub:
         if not hmac.compare_digest(self._id_of(found), stream_id):
             return None
         return self._slots[found % len(self._slots)].get(found)
+
+    def ask(self, decision: Admit) -> Refuse | Coroutine[Any, Any, Refuse | None] | None:
+        """Ask whether what was admitted a while ago still is: None, or why not."""
+        if decision.identity is None or decision.identifiers is None:
+            return None
+        ends = end_of(decision.identity.expires_at, self._policy.leeway, jitter=0)
+        return self.live.ask(decision.identifiers, ends)
 
     def renew(self, stream_id: str, topic: str, decision: Admit) -> bool:
         """Let a stream go on with the token of this decision; tell whether it could.

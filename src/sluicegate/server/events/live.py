@@ -56,12 +56,12 @@ class Opened(Protocol):
         ...
 
 
-def end_of(expires_at: float | None, leeway: float) -> float:
+def end_of(expires_at: float | None, leeway: float, *, jitter: float = _JITTER) -> float:
     """Return when what a token opened must end: at its `exp`, a little later each, so that not all come back at once.
 
     Never before, or a reader would come back with a token that is still good; and at most a second after.
     """
-    return float("inf") if expires_at is None else expires_at + leeway + random.random() * _JITTER  # noqa: S311 - jitter
+    return float("inf") if expires_at is None else expires_at + leeway + random.random() * jitter  # noqa: S311 - jitter
 
 
 @final
@@ -135,21 +135,23 @@ class Live:
         if opened.ends != float("inf"):
             self._by_end.get(_bucket(opened.ends), {}).pop(opened, None)
 
-    def ask(self, identifiers: Identifiers) -> Refuse | Coroutine[Any, Any, Refuse | None] | None:
-        """Ask whether a token is still good: None, or why not. What it opens has been added by now."""
-        return begin(self._still_good(identifiers), self._answer)
+    def ask(self, identifiers: Identifiers, ends: float) -> Refuse | Coroutine[Any, Any, Refuse | None] | None:
+        """Ask whether a token is still good: None, or why not. What it opens, and is to stay, has been added by now."""
+        return begin(self._still_good(identifiers, ends), self._answer)
 
-    def _still_good(self, identifiers: Identifiers) -> Flow[Refuse | None]:
+    def _still_good(self, identifiers: Identifiers, ends: float) -> Flow[Refuse | None]:
         state = yield from check_state(identifiers, self._policy)
         if isinstance(state, Revocation):
             return Refuse(reason=Reason.REVOKED, detail=state.reason, jti=identifiers.jti)
-        return _AWAY if (state is UNKNOWN and self._policy.state == "refuse") or self.is_blind else None
+        if (state is UNKNOWN and self._policy.state == "refuse") or self.is_blind:
+            return _AWAY
+        return Refuse(reason=Reason.EXPIRED, jti=identifiers.jti) if ends <= self._clock() else None
 
     def hold(self, opened: Opened) -> None:
         """Take note of something that is open already, and ask about its token. May end it, at once or later."""
         self.add(opened)
         asked = opened.identifiers
-        outcome = self.ask(asked)
+        outcome = self.ask(asked, opened.ends)
         if isinstance(outcome, Coroutine):
             # a task of nobody else's: whoever has handed the token in may leave before the answer comes
             task = asyncio.get_running_loop().create_task(self._later(opened, asked, outcome))

@@ -1,18 +1,19 @@
 """Publishing over HTTP: one request, one event; and what is no event is told so, and reaches nobody."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final, final
 
 import msgspec
 
-from sluicegate.adapters.render import Response
+from sluicegate.adapters.render import Response, refusal
+from sluicegate.core.decision import Admit, Refuse
 from sluicegate.errors import EventsUnavailable
 from sluicegate.server.connection.protocol import Connection
+from sluicegate.server.events.hub import Hub
 from sluicegate.server.wire.head import Head
 from sluicegate.server.wire.respond import out_of_reach, problem
-from sluicegate.sse.broker import Broker, Published
+from sluicegate.sse.broker import Published
 from sluicegate.sse.event import InvalidEvent, published_name, text_of
-from sluicegate.sse.relayed import Relayed
 
 _JSON: Final = b"application/json"
 _TEXT: Final = b"text/plain"
@@ -65,12 +66,12 @@ class PublishExchange:
     """Takes the body of one POST, up to a bound, and publishes it."""
 
     __slots__ = (
-        "_broker",
         "_client",
         "_cors",
+        "_decision",
+        "_hub",
         "_id",
         "_kind",
-        "_largest",
         "_length",
         "_pieces",
         "_size",
@@ -79,10 +80,19 @@ class PublishExchange:
     )
 
     def __init__(
-        self, client: Connection, head: Head, broker: Broker | Relayed, topic: str, *, request_id: str, cors: bytes
+        self,
+        client: Connection,
+        head: Head,
+        hub: Hub,
+        decision: Admit | None,
+        topic: str,
+        *,
+        request_id: str,
+        cors: bytes,
     ) -> None:
         self._client: Final = client
-        self._broker: Final = broker
+        self._hub: Final = hub
+        self._decision: Final = decision
         self._topic: Final = topic
         self._id: Final = request_id
         self._cors: Final = cors
@@ -90,18 +100,16 @@ class PublishExchange:
         charset = parameters.replace(b'"', b"").strip()
         self._kind: Final = kind.strip() if charset in {b"", b"charset=utf-8", b"charset=us-ascii"} else b""
         self._length: Final = head.block.length
-        self._largest = 0
         self._pieces: list[bytes] = []
         self._size = 0
         self.ready = True
 
-    def start(self, largest: int) -> None:
+    def start(self) -> None:
         """Begin to take the body."""
-        self._largest = largest
         self._client.begin(self)
         if self._kind not in {_JSON, _TEXT}:
             self._refuse(415, "media_type", "Send application/json or text/plain, in UTF-8")
-        elif self._length > largest:
+        elif self._length > self._hub.pace.largest:
             self._too_long()
         else:
             self._client.intake.offer(self)
@@ -111,7 +119,7 @@ class PublishExchange:
         if not self.ready:
             return
         self._size += len(data)
-        if self._size > self._largest:
+        if self._size > self._hub.pace.largest:
             self._too_long()
         else:
             self._pieces.append(data)
@@ -121,21 +129,40 @@ class PublishExchange:
         if not self.ready:
             return
         self.ready = False
-        if self._broker.is_closed:  # another process has the history by now: the client comes again, and finds it
+        # A body may take its time, and its token end meanwhile. What came with its head, was decided about as a whole.
+        is_parted = self._length and self._client.intake.parted
+        refuse = self._hub.ask(self._decision) if is_parted and self._decision is not None else None
+        if isinstance(refuse, Coroutine):
+            self._client.wait(self._asked(refuse))
+        elif (pending := self._settle(refuse)) is not None:
+            self._client.wait(self._later(pending))
+
+    async def _asked(self, pending: Awaitable[Refuse | None]) -> None:
+        if (published := self._settle(await pending)) is not None:
+            await self._later(published)
+
+    def _settle(self, refuse: Refuse | None) -> Awaitable[Published] | None:
+        """Refuse or publish; return what is still to come of it."""
+        if refuse is not None:
+            self._pieces = []
+            self._client.respond(refusal(refuse, request_id=self._id), more=self._cors)
+            return None
+        broker = self._hub.broker
+        if broker.is_closed:  # another process has the history by now: the client comes again, and finds it
             self._refuse(503, "stopping", "This worker ends; send it again", close=True)
-            return
+            return None
         try:
             event, data = read_event(self._kind, b"".join(self._pieces))
-            published = self._broker.publish(self._topic, data, event=event)
+            published = broker.publish(self._topic, data, event=event)
         except InvalidEvent as invalid:
             text = str(invalid)
             self._refuse(400, "event", text[:1].upper() + text[1:])
-            return
+            return None
         self._pieces = []
         if isinstance(published, Published):
             self._tell(published)
-        else:
-            self._client.wait(self._later(published))
+            return None
+        return published
 
     async def _later(self, pending: Awaitable[Published]) -> None:
         try:
@@ -149,7 +176,7 @@ class PublishExchange:
         self._client.respond(answer, more=self._cors)
 
     def _too_long(self) -> None:
-        self._refuse(413, "event_size", f"An event has at most {self._largest} bytes", close=True)
+        self._refuse(413, "event_size", f"An event has at most {self._hub.pace.largest} bytes", close=True)
 
     def _refuse(self, status: int, reason: str, message: str, *, close: bool = False) -> None:
         self.ready = False

@@ -47,9 +47,7 @@ class Streaming:
             retries = self._retries and is_event_source(head)
             self._hub.open(Asked(connection, head, request, topic, cors, self._clock.date, retries), decision)
         elif head.method == "POST":
-            PublishExchange(connection, head, self._hub.broker, topic, request_id=request.id, cors=cors).start(
-                self._hub.pace.largest
-            )
+            PublishExchange(connection, head, self._hub, decision, topic, request_id=request.id, cors=cors).start()
         elif head.method == "OPTIONS":
             connection.respond(empty(204, request_id=request.id), more=cors)
         else:
