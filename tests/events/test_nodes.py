@@ -193,6 +193,22 @@ def test_a_node_subscribes_to_the_topics_that_are_read_here_and_to_no_other(serv
             assert again.next() == [("message", "again")]
 
 
+def test_head_holds_no_topic_and_shows_what_get_would_begin_with(server: Redis) -> None:
+    with node(server) as hub, connected(hub.gate.address) as wire:
+        answers = []
+        for number in range(100):
+            wire.send(request(f"/events/public-head-{number}", bearer(mint()), method="HEAD"))
+            answers.append(wire.receive(to="HEAD"))
+        assert hub.hub.broker.topics == 0
+        assert not [channel for channel in channels(server) if channel.startswith("public-head-")]
+        with hub.reading("public-head-0") as stream:
+            changing = {"Date", "X-Request-ID", "X-Stream-ID"}
+            begun = [(name, name in changing or value) for name, value in stream.head.headers]
+        for answer in answers:
+            assert answer.status == 200
+            assert [(name, name in changing or value) for name, value in answer.headers] == begun
+
+
 def test_two_databases_of_one_server_have_nothing_in_common(server: Redis) -> None:
     other = address_of(server)
     other = type(other)(host=other.host, port=other.port, db=5)
@@ -425,6 +441,9 @@ def test_publishing_while_redis_is_away_says_so_and_a_lost_answer_says_that_too(
             wire.send(request("/events/public-new", bearer(mint())))
             opened = wire.receive()
             assert (opened.status, json.loads(opened.body)["reason"]) == (503, "events_unavailable")
+            for topic, status in (("public-x", 200), ("public-new", 503)):
+                wire.send(request(f"/events/{topic}", bearer(mint()), method="HEAD"))
+                assert wire.receive(to="HEAD").status == status
         redis.start()
         published(hub, "public-x", "4")
         assert texts(until(stream, "4"))[-1] == "4"

@@ -170,6 +170,10 @@ class Broker:
     def ready(self, _: str) -> None:
         """Say that a topic may be read at once."""
 
+    def can_be_read(self, _: str) -> bool:
+        """Say that a topic is not out of reach."""
+        return True
+
     @property
     def trouble(self) -> str:
         """Nothing is out of reach."""

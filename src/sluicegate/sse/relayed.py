@@ -82,6 +82,10 @@ class Relayed:
         self._held[topic] = self._clock()
         return self._relay.hold(topic)
 
+    def can_be_read(self, topic: str) -> bool:
+        """Tell whether a topic is not out of reach, as far as is known without having it held."""
+        return not self.trouble or self._broker.find(topic) is not None
+
     def subscribe(self, sink: Sink, *, topic: str, after: EventId | None = None) -> Subscription:
         """Let a reader in, once the topic is `ready`. See `Broker.subscribe`."""
         return self._broker.subscribe(sink, topic=topic, after=after)

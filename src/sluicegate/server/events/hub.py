@@ -149,8 +149,13 @@ class Hub:
     # streams
 
     def open(self, asked: Asked, decision: Admit | None) -> None:
-        """Open a stream for a request that may read its topic."""
-        held = self.broker.ready(asked.topic)
+        """Open a stream for a request that may read its topic, or show what it would begin with."""
+        held = None
+        if asked.head.method != "HEAD":  # which reads nothing: a topic would be held for nobody
+            held = self.broker.ready(asked.topic)
+        elif not self.broker.can_be_read(asked.topic):
+            asked.respond(out_of_reach(asked.request.id))
+            return
         if held is not None:
             asked.connection.wait(self._when_held(held, asked, decision))
         elif (pending := self._open(asked, decision)) is not None:
