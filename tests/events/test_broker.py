@@ -201,6 +201,17 @@ def test_the_history_of_all_topics_together_is_bounded() -> None:
     assert broker.topics < 100
 
 
+def test_what_runs_out_when_a_reader_comes_back_is_counted_no_more() -> None:
+    broker, clock = made(ttl=60, history_bytes=10_000)
+    (first,) = publish(broker, 1)
+    clock.now += 61
+    Page().open(broker, after=first)
+    assert broker.history_bytes == 0
+    for _ in range(50):  # more than there is room for
+        broker.publish("other", "x" * 1000)
+        assert 0 < broker.history_bytes <= 10_000
+
+
 def test_a_topic_leaves_with_its_last_reader() -> None:
     broker, _ = made(history=0)
     page = Page().open(broker)

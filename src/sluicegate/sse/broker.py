@@ -112,7 +112,7 @@ class Broker:
         if after is None:
             place.flowing[subscription] = sink.writer()
         else:
-            place.history.expire(int(self._clock() * 1000))
+            self._expire(place, int(self._clock() * 1000))
             place.behind.add(subscription)
         return subscription
 
@@ -183,9 +183,7 @@ class Broker:
         """Forget what is too old, and topics that nobody reads and of which nothing is left."""
         now = int(self._clock() * 1000)
         for name, topic in list(self._topics.items()):
-            before = topic.history.size
-            topic.history.expire(now)
-            self._resized(topic, before)
+            self._expire(topic, now)
             is_over = not len(topic.history) and not topic.readers and topic.further is None
             if self._log is not None and (is_over or topic.history.lost > topic.forgotten):
                 topic.forgotten = topic.history.lost
@@ -226,6 +224,11 @@ class Broker:
             before = oldest.history.size
             oldest.history.drop_oldest()
             self._resized(oldest, before)
+
+    def _expire(self, topic: Topic, now: int) -> None:
+        before = topic.history.size
+        topic.history.expire(now)
+        self._resized(topic, before)
 
     def _resized(self, topic: Topic, before: int) -> None:
         size = topic.history.size
