@@ -10,7 +10,7 @@ from sluicegate.backends.redis.address import Address
 from sluicegate.backends.redis.events import RedisEvents
 from sluicegate.backends.redis.store import AsyncRedisStore
 from sluicegate.backends.redis.tracking import TrackingFeed
-from sluicegate.sse.broker import Broker
+from sluicegate.sse.broker import UNREAD, Broker
 from sluicegate.sse.relayed import Relayed
 from sluicegate.sse.subscription import Terms
 from tests.events.gate import Stream, Streams, streaming
@@ -33,6 +33,7 @@ def node(
     *,
     terms: Terms | None = None,
     linger: float = 30.0,
+    unread: int = UNREAD,
     largest: int = 262_144,
     silence: float = 0.4,
     clock: Callable[[], float] = time.time,
@@ -55,7 +56,7 @@ def node(
             silence=silence,
             clock=clock,
         )
-        return Relayed(Broker(terms, clock=clock), relay, clock=clock, linger=linger)
+        return Relayed(Broker(terms, clock=clock), relay, clock=clock, linger=linger, unread=unread)
 
     if stateful:
         store = AsyncRedisStore(address, timeout=2)

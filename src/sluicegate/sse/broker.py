@@ -1,5 +1,8 @@
 """Bounded fan-out: each event, encoded once, goes to every reader of its topic, and stays in the topic's history.
 
+A topic that nobody reads and of which nothing is left is remembered for a while, for up to where it was: so whoever
+comes back to it at once is not told of a gap that there is not.
+
 Everything happens at once and on one thread; nobody waits for anybody. Where events come from elsewhere too, from a log
 that several processes share, they are offered in the order of their ids, and what was seen is not taken twice.
 """
@@ -14,6 +17,9 @@ from sluicegate.sse.event import chunk, encode
 from sluicegate.sse.history import BEGINNING, Event, History, following, written
 from sluicegate.sse.subscription import Counts, Sink, Subscription, Terms, Writer
 
+UNREAD: Final = 4096
+"""How many topics are remembered, or held, that nobody reads: they take some 8 MB. Which was left first, goes first."""
+
 _TOPIC_OVERHEAD: Final = 2048
 
 
@@ -21,15 +27,31 @@ _TOPIC_OVERHEAD: Final = 2048
 class Topic:
     """A topic that somebody reads, or of which something is kept."""
 
-    __slots__ = ("behind", "counts", "flowing", "forgotten", "further", "history", "name", "terms")
+    __slots__ = (
+        "_left",
+        "behind",
+        "counts",
+        "flowing",
+        "forgotten",
+        "further",
+        "history",
+        "is_logged",
+        "name",
+        "terms",
+    )
 
-    def __init__(self, name: str, terms: Terms, counts: Counts, *, since: EventId) -> None:
+    def __init__(
+        self, name: str, terms: Terms, counts: Counts, *, since: EventId, left: "Callable[[Topic], None]"
+    ) -> None:
         self.name: Final = name
+        self._left: Final = left
         self.terms: Final = terms
         self.counts: Final = counts
         self.history: Final = History(terms.history, terms.ttl, since=since)
         self.forgotten = since
         """Up to where the log has been told that events are lost."""
+        self.is_logged = False
+        """The log has something of it."""
         self.flowing: Final[dict[Subscription, Writer]] = {}
         """Readers in step, each with what takes its bytes: one call an event and reader."""
         self.behind: Final[set[Subscription]] = set()
@@ -40,6 +62,18 @@ class Topic:
     def readers(self) -> int:
         """How many read it."""
         return len(self.flowing) + len(self.behind)
+
+    @property
+    def is_bare(self) -> bool:
+        """Tell whether nobody reads it, nothing of it is kept, and its events come from nowhere else."""
+        return not len(self.history) and not self.readers and self.further is None
+
+    def leave(self, reader: Subscription) -> None:
+        """Let a reader go; told twice, it does nothing else. Whoever keeps the topic learns when it was the last."""
+        self.flowing.pop(reader, None)
+        self.behind.discard(reader)
+        if not self.readers:
+            self._left(self)
 
     def deliver(self, event: Event) -> None:
         """Give an event to every reader."""
@@ -66,16 +100,23 @@ class Published(msgspec.Struct, frozen=True):
 
 @final
 class Broker:
-    """The topics of one process. `clock` returns seconds since the epoch; `log` outlives the process."""
+    """The topics of one process. `clock` returns seconds since the epoch; `log` outlives the process.
 
-    def __init__(self, terms: Terms, *, clock: Callable[[], float], log: EventLog | None = None) -> None:
+    At most `unread` topics are remembered of which nothing else is kept.
+    """
+
+    def __init__(
+        self, terms: Terms, *, clock: Callable[[], float], log: EventLog | None = None, unread: int = UNREAD
+    ) -> None:
         self._terms: Final = terms
         self._clock: Final = clock
         self._log = log
+        self._unread: Final = unread
         self.is_closed = False
         """It has let go of its log: nothing may be published here any more."""
         self._topics: Final[dict[str, Topic]] = {}
         self._kept: Final[dict[str, Topic]] = {}  # those with a history, the least recently published first
+        self._bare: Final[dict[str, Topic]] = {}  # those that nobody reads, and without one, the first left first
         self._size = 0
         self.counts: Final = Counts()
         # Of what was before, nothing is known: a reader that has been here before is told of a gap. Ids grow over all
@@ -136,12 +177,14 @@ class Broker:
         kept = history.oldest is not None and history.oldest <= event.id
         if kept and self._log is not None:
             kept = self._log.keep(topic, (event.id, event.wrapped), lost)
+            place.is_logged = place.is_logged or kept
         place.deliver(event)
+        self._rest(place)
         return kept
 
-    def place(self, name: str, since: EventId) -> Topic:
-        """Begin with a topic whose events come from elsewhere, after this id."""
-        topic = self._topics[name] = Topic(name, self._terms, self.counts, since=since)
+    def place(self, name: str, since: EventId, *, left: Callable[[Topic], None]) -> Topic:
+        """Begin with a topic whose events come from elsewhere, after this id; `left` is told when nobody reads it."""
+        topic = self._topics[name] = Topic(name, self._terms, self.counts, since=since, left=left)
         return topic
 
     def find(self, name: str) -> Topic | None:
@@ -170,6 +213,9 @@ class Broker:
     def ready(self, _: str) -> None:
         """Say that a topic may be read at once."""
 
+    def spare(self, _: str) -> None:
+        """Nothing: nothing was made ready."""
+
     def can_be_read(self, _: str) -> bool:
         """Say that a topic is not out of reach."""
         return True
@@ -184,14 +230,28 @@ class Broker:
         now = int(self._clock() * 1000)
         for name, topic in list(self._topics.items()):
             self._expire(topic, now)
-            is_over = not len(topic.history) and not topic.readers and topic.further is None
-            if self._log is not None and (is_over or topic.history.lost > topic.forgotten):
+            if topic.is_bare:
+                self._forget(topic)
+            elif self._log is not None and topic.is_logged and topic.history.lost > topic.forgotten:
                 topic.forgotten = topic.history.lost
-                self._log.forget(name, topic.forgotten, wholly=is_over)
-            if is_over:
-                del self._topics[name]
-                # whoever asks for it again with an older id may have missed something
-                self._floor = max(self._floor, topic.history.last)
+                self._log.forget(name, topic.forgotten, wholly=False)
+
+    def _rest(self, topic: Topic) -> None:
+        """Where nothing but its name is left of a topic, remember it for a while; past the bound, another no more."""
+        if topic.is_bare and self._topics.get(topic.name) is topic:
+            self._bare.pop(topic.name, None)
+            self._bare[topic.name] = topic
+            if len(self._bare) > self._unread:
+                self._forget(next(iter(self._bare.values())))
+
+    def _forget(self, topic: Topic) -> None:
+        if self._topics.pop(topic.name, None) is None:
+            return  # past the bound already, when the sweep came to it
+        self._bare.pop(topic.name, None)
+        # whoever asks for it again with an older id may have missed something
+        self._floor = max(self._floor, topic.history.last)
+        if self._log is not None and topic.is_logged:
+            self._log.forget(topic.name, topic.history.lost, wholly=True)
 
     def close(self) -> None:
         """Release the log, for whoever comes after."""
@@ -203,7 +263,8 @@ class Broker:
     def _load(self, log: EventLog) -> None:
         """Take up what another process has left. Its ids lie before all that come, whatever the clock says now."""
         for name, lost, events in log.load(self._terms.history):
-            topic = self._topics[name] = Topic(name, self._terms, self.counts, since=lost)
+            topic = self._topics[name] = Topic(name, self._terms, self.counts, since=lost, left=self._rest)
+            topic.is_logged = True
             for event_id, wrapped in events:
                 self._keep(topic, Event(event_id, wrapped))
                 self._last = max(self._last, event_id)
@@ -211,7 +272,8 @@ class Broker:
     def _place(self, name: str) -> Topic:
         topic = self._topics.get(name)
         if topic is None:
-            topic = self._topics[name] = Topic(name, self._terms, self.counts, since=self._floor)
+            topic = self._topics[name] = Topic(name, self._terms, self.counts, since=self._floor, left=self._rest)
+        self._bare.pop(name, None)
         return topic
 
     def _keep(self, topic: Topic, event: Event) -> None:
@@ -239,3 +301,4 @@ class Broker:
         elif not size and before:
             self._kept.pop(topic.name, None)
             self._size -= _TOPIC_OVERHEAD
+            self._rest(topic)

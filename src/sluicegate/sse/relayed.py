@@ -12,7 +12,7 @@ from typing import Final, final
 
 from sluicegate.errors import EventsUnavailable
 from sluicegate.ports import EventId, EventRelay, Kept, Stretch
-from sluicegate.sse.broker import Broker, Published, Topic
+from sluicegate.sse.broker import UNREAD, Broker, Published, Topic
 from sluicegate.sse.event import encode
 from sluicegate.sse.history import BEGINNING, Event, written
 from sluicegate.sse.subscription import Counts, Sink, Subscription, gap
@@ -41,16 +41,29 @@ class Brought:
 
 @final
 class Relayed:
-    """Topics over an `EventRelay`, with a `Broker` for what is read here. `clock` returns seconds since the epoch."""
+    """Topics over an `EventRelay`, with a `Broker` for what is read here. `clock` returns seconds since the epoch.
+
+    A topic that nobody reads any more is held for `linger` seconds, and at most `unread` of them are. Whoever comes
+    back to one that is held no more has it held anew, and gets what it lacks from the relay.
+    """
 
     def __init__(
-        self, broker: Broker, relay: EventRelay, *, clock: Callable[[], float], linger: float = LINGER
+        self,
+        broker: Broker,
+        relay: EventRelay,
+        *,
+        clock: Callable[[], float],
+        linger: float = LINGER,
+        unread: int = UNREAD,
     ) -> None:
         self._broker: Final = broker
         self._relay: Final = relay
         self._clock: Final = clock
         self._linger: Final = linger
-        self._held: Final[dict[str, float]] = {}  # each topic, with when it was last seen to be read
+        self._most: Final = unread
+        self._held: Final[set[str]] = set()
+        self._awaited: Final[dict[str, int]] = {}  # by how many that are about to read it
+        self._unread: Final[dict[str, float]] = {}  # held for nobody, with since when; the first left first
         self._wanted: Final[dict[str, dict[Subscription, EventId]]] = {}
         self._bringing: Final[dict[str, asyncio.Task[None]]] = {}
         self.is_closed = False
@@ -78,9 +91,24 @@ class Relayed:
         return self._relay.trouble
 
     def ready(self, topic: str) -> Awaitable[None] | None:
-        """Have a topic held; None where it may be read at once, or what ends when it may."""
-        self._held[topic] = self._clock()
+        """Have a topic held for one more reader; None where it may be read at once, or what ends when it may.
+
+        The reader then comes in by `subscribe`, or is given up by `spare`: until then the topic is held for it.
+        """
+        self._held.add(topic)
+        self._unread.pop(topic, None)
+        self._awaited[topic] = self._awaited.get(topic, 0) + 1
         return self._relay.hold(topic)
+
+    def spare(self, topic: str) -> None:
+        """Give up a reader for whom a topic was made ready."""
+        self._came(topic)
+        self._rest(topic)
+
+    def _came(self, topic: str) -> None:
+        awaited = self._awaited.pop(topic) - 1
+        if awaited:
+            self._awaited[topic] = awaited
 
     def can_be_read(self, topic: str) -> bool:
         """Tell whether a topic is not out of reach, as far as is known without having it held."""
@@ -88,7 +116,9 @@ class Relayed:
 
     def subscribe(self, sink: Sink, *, topic: str, after: EventId | None = None) -> Subscription:
         """Let a reader in, once the topic is `ready`. See `Broker.subscribe`."""
-        return self._broker.subscribe(sink, topic=topic, after=after)
+        subscription = self._broker.subscribe(sink, topic=topic, after=after)
+        self._came(topic)
+        return subscription
 
     def publish(self, topic: str, data: str, *, event: str = "") -> Awaitable[Published]:
         """Send an event to every reader of a topic, on every node, and keep it.
@@ -102,18 +132,29 @@ class Relayed:
         """Let go of topics that nobody has read for a while."""
         self._broker.sweep()
         now = self._clock()
-        for name, seen in list(self._held.items()):
-            topic = self._broker.find(name)
-            if topic is not None and topic.readers:
-                self._held[name] = now
-            elif now - seen > self._linger:
-                del self._held[name]
-                self._relay.release(name)
-                self._wanted.pop(name, None)
-                if (bringing := self._bringing.pop(name, None)) is not None:
-                    bringing.cancel()
-                if topic is not None:
-                    self._broker.drop(topic)
+        for name, since in list(self._unread.items()):
+            if now - since > self._linger:
+                self._let_go(name)
+
+    def _rest(self, name: str) -> None:
+        """Where nobody reads a topic, hold it for a while; past the bound, another no more."""
+        topic = self._broker.find(name)
+        if name not in self._held or name in self._awaited or (topic is not None and topic.readers):
+            return
+        self._unread.pop(name, None)
+        self._unread[name] = self._clock()
+        if len(self._unread) > self._most:
+            self._let_go(next(iter(self._unread)))
+
+    def _let_go(self, name: str) -> None:
+        self._held.discard(name)
+        del self._unread[name]
+        self._relay.release(name)
+        self._wanted.pop(name, None)
+        if (bringing := self._bringing.pop(name, None)) is not None:
+            bringing.cancel()
+        if (topic := self._broker.find(name)) is not None:
+            self._broker.drop(topic)
 
     def close(self) -> None:
         """End, and let go of the relay."""
@@ -130,7 +171,7 @@ class Relayed:
 
     def placed(self, topic: str, last: EventId) -> None:
         """A topic is held from now on."""
-        place = self._broker.find(topic) or self._broker.place(topic, last)
+        place = self._broker.find(topic) or self._broker.place(topic, last, left=lambda left: self._rest(left.name))
         self._broker.restart(place, last)
         place.further = lambda reader, after: self._want(topic, reader, after)
 

@@ -152,10 +152,9 @@ class Subscription:
 
     def leave(self) -> None:
         """Want no more."""
-        self._topic.flowing.pop(self, None)
-        self._topic.behind.discard(self)
         self._queue = None
         self._queued = 0
+        self._topic.leave(self)
 
     def hold(self, event: Event) -> None:
         """Hold an event for later; called for readers that are behind."""

@@ -67,6 +67,11 @@ class Asked(msgspec.Struct, frozen=True):
     retries: bool = False
     """The client would take an error for the end, and is to come back after trouble of ours."""
 
+    @property
+    def reads(self) -> bool:
+        """Tell whether it is to get the stream, and not only to see what that would begin with."""
+        return self.head.method != "HEAD"
+
     def respond(self, response: Response, *, close: bool = False) -> None:
         """Answer it with something that is no stream."""
         self.connection.respond(response, more=self.cors, close=close)
@@ -151,7 +156,7 @@ class Hub:
     def open(self, asked: Asked, decision: Admit | None) -> None:
         """Open a stream for a request that may read its topic, or show what it would begin with."""
         held = None
-        if asked.head.method != "HEAD":  # which reads nothing: a topic would be held for nobody
+        if asked.reads:  # else a topic would be held for nobody
             held = self.broker.ready(asked.topic)
         elif not self.broker.can_be_read(asked.topic):
             asked.respond(out_of_reach(asked.request.id))
@@ -167,8 +172,12 @@ class Hub:
             async with asyncio.timeout(_HELD_WITHIN):
                 await held
         except TimeoutError:
+            self.broker.spare(asked.topic)
             asked.respond(out_of_reach(asked.request.id))
             return
+        except BaseException:
+            self.broker.spare(asked.topic)  # the client has left meanwhile
+            raise
         if (pending := self._open(asked, decision)) is not None:
             await pending
 
@@ -192,7 +201,7 @@ class Hub:
         try:
             refuse = await pending
         except BaseException:
-            self.forget(stream)  # the client has left meanwhile
+            self._spare(asked, stream)  # the client has left meanwhile
             raise
         self._settle(refuse, asked, stream)
 
@@ -201,22 +210,28 @@ class Hub:
         if refuse is None:
             self._begin(asked, stream)
             return
-        self.forget(stream)
+        self._spare(asked, stream)
         if asked.retries and refuse.state_unknown:
             asked.respond(self.later(asked.request.id), close=True)
         else:
             asked.respond(refusal(refuse, request_id=asked.request.id))
 
+    def _spare(self, asked: Asked, stream: EventStream) -> None:
+        """Let go of a stream that does not begin, and of what was made ready for it."""
+        self.forget(stream)
+        if asked.reads:
+            self.broker.spare(asked.topic)
+
     def _begin(self, asked: Asked, stream: EventStream) -> None:
         connection = asked.connection
-        if self._draining or asked.head.method == "HEAD":
-            self.forget(stream)
+        if self._draining or not asked.reads:
+            self._spare(asked, stream)
         if self._draining:
             stopping = problem(503, "stopping", "The gateway is stopping", request_id=asked.request.id)
             asked.respond(self.later(asked.request.id) if asked.retries else stopping, close=True)
             return
         lines = b"%b%b\r\n%b%b" % (_LINES, asked.request.id.encode(), self._id_line(stream), asked.cors)
-        if asked.head.method == "HEAD":
+        if not asked.reads:
             connection.answer(lines + (_CHUNKED if stream.wrapped else b""), b"")
             return
         after = last_event_id(asked.head)
