@@ -17,7 +17,8 @@ from sluicegate.core.policy import Policy
 from sluicegate.core.request import Request
 from sluicegate.ports import EventId
 from sluicegate.server.connection.protocol import Connection
-from sluicegate.server.events.live import Live, end_of
+from sluicegate.server.events.ends import end_of
+from sluicegate.server.events.live import Live
 from sluicegate.server.events.settled import settled
 from sluicegate.server.events.stream import EventStream
 from sluicegate.server.wire.head import Head

@@ -6,12 +6,10 @@ opened here. Nothing falls between. What is open already when its token comes, o
 about in one.
 
 Costs do not grow with what is open: a key that came to stand is one lookup, and one question to the store for all that
-it may end; what ends at a given time lies in one bucket.
+it may end; what ends by itself is found in one look.
 """
 
 import asyncio
-import heapq
-import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final, Protocol, cast, final
@@ -25,16 +23,15 @@ from sluicegate.core.revocation import Revocation, strongest
 from sluicegate.drive import begin
 from sluicegate.errors import StateUnavailable
 from sluicegate.ports import RevocationFeed
+from sluicegate.server.events.ends import Ends, is_past
 
 SILENT_FOR: Final = 5.0
 """Seconds that a store may be silent about what it said has changed; then, failing closed, what depends on it ends."""
 
-_BUCKETS: Final = 4  # a second
 _ASKED_AT_ONCE: Final = 256
 _ENDED_AT_ONCE: Final = 100  # some milliseconds, in which nobody else is served
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
-_JITTER: Final = 0.5
 _AWAY: Final = Refuse(reason=Reason.STATE_UNAVAILABLE, state_unknown=True)
 
 
@@ -54,14 +51,6 @@ class Opened(Protocol):
     def end(self, refuse: Refuse) -> None:
         """End now, and say why where that can be said. It leaves the registry by itself."""
         ...
-
-
-def end_of(expires_at: float | None, leeway: float, *, jitter: float = _JITTER) -> float:
-    """Return when what a token opened must end: at its `exp`, a little later each, so that not all come back at once.
-
-    Never before, or a reader would come back with a token that is still good; and at most a second after.
-    """
-    return float("inf") if expires_at is None else expires_at + leeway + random.random() * jitter  # noqa: S311 - jitter
 
 
 @final
@@ -85,8 +74,7 @@ class Live:
         self._silent_for: Final = silent_for
         # dictionaries without values, for sets of thousands take twice the memory
         self._by_key: Final[dict[str, Opened | dict[Opened, None]]] = {}
-        self._by_end: Final[dict[int, dict[Opened, None]]] = {}
-        self._ends: Final[list[int]] = []
+        self._ends: Final[Ends[Opened]] = Ends()
         self._expired: Final[deque[Opened]] = deque()
         self._due: dict[str, None] = {}
         self._wake: Final = asyncio.Event()
@@ -111,12 +99,7 @@ class Live:
                 there[opened] = None
             else:
                 index[key] = {there: None, opened: None}
-        if opened.ends != float("inf"):
-            bucket = _bucket(opened.ends)
-            if bucket not in self._by_end:
-                self._by_end[bucket] = {}
-                heapq.heappush(self._ends, bucket)
-            self._by_end[bucket][opened] = None
+        self._ends.add(opened)
 
     def discard(self, opened: Opened) -> None:
         """Forget it: it has ended. Told twice, it does nothing."""
@@ -132,8 +115,7 @@ class Live:
                 if not there:
                     del index[key]
         self.open -= known
-        if opened.ends != float("inf"):
-            self._by_end.get(_bucket(opened.ends), {}).pop(opened, None)
+        self._ends.discard(opened)
 
     def ask(self, identifiers: Identifiers, ends: float) -> Refuse | Coroutine[Any, Any, Refuse | None] | None:
         """Ask whether a token is still good: None, or why not. What it opens, and is to stay, has been added by now."""
@@ -188,19 +170,18 @@ class Live:
 
     def tick(self) -> None:
         """End what has expired. To be called a few times a second."""
-        now, was_idle = int(self._clock() * _BUCKETS), not self._expired
-        while self._ends and self._ends[0] <= now:
-            self._expired.extend(self._by_end.pop(heapq.heappop(self._ends), ()))
+        was_idle = not self._expired
+        self._expired.extend(self._ends.take(self._clock()))
         if was_idle:
             self._expire()
 
     def _expire(self) -> None:
         """End some of those that have expired; the rest when the loop has turned, so that others are served."""
-        now = int(self._clock() * _BUCKETS)
+        now = self._clock()
         for _ in range(min(len(self._expired), _ENDED_AT_ONCE)):
             opened = self._expired.popleft()
             # it may have ended otherwise meanwhile, or go on with a fresh token
-            if self._is_open(opened) and _bucket(opened.ends) <= now:
+            if self._is_open(opened) and is_past(opened, now):
                 self._end(opened, Refuse(reason=Reason.EXPIRED))
         if self._expired:
             asyncio.get_running_loop().call_soon(self._expire)
@@ -309,8 +290,3 @@ class Live:
     def _end(self, opened: Opened, refuse: Refuse) -> None:
         self.ended[refuse.reason] += 1
         opened.end(refuse)
-
-
-def _bucket(ends: float) -> int:
-    """Return where it lies: wholly past when the clock's own bucket is reached."""
-    return int(ends * _BUCKETS) + 1

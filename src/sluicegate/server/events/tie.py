@@ -14,7 +14,8 @@ from sluicegate.core.decision import Admit, Refuse
 from sluicegate.core.policy import Policy
 from sluicegate.server.connection.intake import Exchange
 from sluicegate.server.connection.protocol import Connection
-from sluicegate.server.events.live import Live, end_of
+from sluicegate.server.events.ends import end_of
+from sluicegate.server.events.live import Live
 from sluicegate.server.events.stream import parting
 from sluicegate.sse.event import chunk
 
