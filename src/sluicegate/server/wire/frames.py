@@ -35,15 +35,19 @@ class Frames:
         if self._begun:
             data = self._begun + data
         size = len(data)
-        while size - place > 1:
-            length = data[place + 1] & 0x7F
-            head = 4 if length == _SHORT else 10 if length == _LONG else 2
-            start = place + head + (4 if data[place + 1] & _MASKED else 0)
+        last = size - 1
+        while place < last:
+            second = data[place + 1]
+            length = second & 0x7F
+            start = place + 6 if second >= _MASKED else place + 2
+            if length >= _SHORT:  # the length stands in bytes of its own
+                wide = 8 if length == _LONG else 2
+                start += wide
+                length = int.from_bytes(data[place + 2 : place + 2 + wide])
             if start > size:
                 break
-            if head > 2:  # noqa: PLR2004 - the length stands in bytes of its own
-                length = int.from_bytes(data[place + 2 : place + head])
-            self.is_closed = self.is_closed or data[place] & 0x0F == _CLOSE
+            if data[place] & 0x0F == _CLOSE:
+                self.is_closed = True
             place = start + length
         self._begun = data[place:]
         self._left = max(0, place - size)
