@@ -86,6 +86,27 @@ def test_what_was_written_in_chunks_is_read_however_it_is_cut(chunks: list[bytes
     assert decode(*pieces) == (b"".join(chunks), b"", True)
 
 
+PARTS = [b"1\r\n", b"5;a\r\n", b"0\r\n", b"5", b"x", b"hello", b"\r\n", b"\r", b"\n", b"X: y\r\n", b"1\r\nx\r\n"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12).map(b"".join))
+def test_a_body_that_comes_whole_is_read_as_one_that_comes_byte_by_byte(raw: bytes) -> None:
+    """The first is read where it stands, and the second put together."""
+
+    def outcome(pieces: list[bytes]) -> object:
+        body, content = Chunked(limit=8), b""
+        try:
+            for place, piece in enumerate(pieces):
+                content += body.read(piece)
+                if body.done:
+                    return content, body.trailers, body.rest + b"".join(pieces[place + 1 :])
+        except Malformed as malformed:
+            return malformed.status, malformed.reason
+        return content
+
+    assert outcome([raw]) == outcome([raw[place : place + 1] for place in range(len(raw))])
+
+
 def test_a_chunked_body_past_the_bound_is_refused_before_its_content_comes() -> None:
     body = Chunked(limit=9)
     assert body.read(b"5\r\nhello\r\n") == b"hello"

@@ -15,6 +15,7 @@ _QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80
 _SIZE: Final = re.compile(
     rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*"
 )
+_PLAIN: Final = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
 _TRAILER: Final = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -106,19 +107,27 @@ class Chunked:
     def read(self, data: bytes) -> bytes:
         """Return the content in these bytes, of however many chunks."""
         pieces: list[bytes] = []
-        place = 0
-        while place < len(data):
-            if self._left > 2:  # noqa: PLR2004 - the chunk's own end
-                piece = data[place : place + self._left - 2]
-                pieces.append(piece)
-                place += len(piece)
-                self._left -= len(piece)
-            elif self._left:
-                # the CRLF that belongs to the chunk
-                if data[place] != (13 if self._left == 2 else 10):  # noqa: PLR2004 - CR, then LF
+        place, size = 0, len(data)
+        while place < size:
+            left = self._left
+            if left > 2:  # noqa: PLR2004 - the chunk's own end
+                end = place + left - 2
+                pieces.append(data[place:end])
+                if data.startswith(b"\r\n", end):
+                    place, self._left = end + 2, 0
+                else:
+                    self._left -= min(end, size) - place
+                    place = end
+            elif left:
+                # the CRLF that belongs to the chunk, where it was cut
+                if data[place] != (13 if left == 2 else 10):  # noqa: PLR2004 - CR, then LF
                     raise _bad("A chunk does not end where its size says")
                 place += 1
                 self._left -= 1
+            elif not (self._line or self._at_trailers) and (matched := _PLAIN.match(data, place)) is not None:
+                # what nearly all are, read where it stands
+                self._begin(int(matched[1], 16))
+                place = matched.end()
             else:
                 place = self._take_line(data, place)
                 if self.done:
@@ -152,7 +161,9 @@ class Chunked:
         self._extended += len(line) - matched.end(1)
         if self._extended > _MOST_EXTENSIONS:  # CVE-2023-39326, CVE-2024-22019
             raise _bad("The extensions of the chunks are too long together")
-        size = int(matched[1], 16)
+        self._begin(int(matched[1], 16))
+
+    def _begin(self, size: int) -> None:
         if size == 0:
             self._size = 0
             self._at_trailers = True
