@@ -16,7 +16,7 @@ from tests.cli.issuer import Issuer
 from tests.cli.sluicegate import Gateway, configure, serving
 from tests.soak.behind import serve
 from tests.soak.crowd import Crowd
-from tests.soak.rush import rush
+from tests.soak.rush import Rush
 from tests.soak.samples import Sample, growth, sample
 
 PLAYERS: Final = 40
@@ -42,6 +42,7 @@ That nothing is held of those who have gone is asked when all have gone, and to 
 OPENED_ONCE: Final = 4
 """Descriptors that are opened when they are first needed, and then kept."""
 
+_PAUSE: Final = 0.1  # seconds between two scenes of a player, which are dear to play and not to serve
 _SAMPLES: Final = 120
 _WARM_TOKENS: Final = 50
 _REVOKED_FOR: Final = 20.0
@@ -70,14 +71,18 @@ def soak(minutes: float) -> None:
     with TemporaryDirectory(prefix="sg-soak-") as directory, standing(Path(directory)) as (gateway, crowd):
         before = looked(gateway)
         tokens = [crowd.issuer(10_000_000 + user) for user in range(_WARM_TOKENS)]
-        with rush(Path(directory), gateway.address, tokens, seconds=60 * minutes):
-            samples = asyncio.run(_load(gateway, crowd, 60 * minutes))
+        rush = Rush(Path(directory), gateway.address, tokens)
+        samples = asyncio.run(_load(gateway, crowd, rush, 60 * minutes))
+        print(f"rushed {rush.sent} requests: {rush.failed or 'all were answered 200'}")
         print(f"played {sum(crowd.seen.values())} scenes: {dict(crowd.seen.most_common())}")
         after = settled(gateway, before)
+    load = (samples[-1].cpu - samples[0].cpu) / (samples[-1].at - samples[0].at)
+    print(f"load: {load:.0%} of a core")
     steady = [one for one in samples if one.at >= samples[0].at + WARM * 60 * minutes]
     report = {what: growth(steady, what) for what in ("memory", "descriptors", "tasks", "threads")}
     print(f"before: {before}\nafter:  {after}")
     print("growth after warming up: " + ", ".join(f"{what} {by:+.0f}" for what, by in report.items()))
+    assert rush.failed == []
     assert report["memory"] <= GREW * steady[0].memory, f"memory grew by {report['memory'] / 1e6:.2f} MB"
     for what in ("descriptors", "tasks", "threads"):
         assert report[what] <= max(3.0, SWAYS * getattr(steady[0], what)), f"{what} grew by {report[what]:.0f}"
@@ -149,8 +154,8 @@ def _health(gateway: Gateway) -> dict[str, Any]:
     return report
 
 
-async def _load(gateway: Gateway, crowd: Crowd, seconds: float) -> list[Sample]:
-    """Have the crowd play, at a pace that keeps the gateway at its load; return what was seen meanwhile."""
+async def _load(gateway: Gateway, crowd: Crowd, rush: Rush, seconds: float) -> list[Sample]:
+    """Have the crowd play beside a rush that keeps the gateway at its load; return what was seen meanwhile."""
     samples: list[Sample] = []
     done = asyncio.Event()
 
@@ -162,13 +167,14 @@ async def _load(gateway: Gateway, crowd: Crowd, seconds: float) -> list[Sample]:
             now = await asyncio.to_thread(looked, gateway)
             samples.append(now)
             load = (now.cpu - last.cpu) / (now.at - last.at)
-            crowd.pause = min(2.0, max(0.005, (crowd.pause or 0.05) * (0.5 + 0.5 * load / LOAD)))
             last = now
             if number % (_SAMPLES // 30) == 0:
                 print(f"{number * step:7.0f} s  {now}  {load:4.0%} of a core", flush=True)
         done.set()
 
     async with asyncio.TaskGroup() as group:
+        crowd.pause = _PAUSE
         group.create_task(crowd.play(PLAYERS, done))
+        group.create_task(rush.play(done, load=LOAD, cpu=lambda: looked(gateway).cpu))
         group.create_task(watch())
     return samples
