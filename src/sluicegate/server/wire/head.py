@@ -135,10 +135,6 @@ class RequestReader:
         """Tell whether what is being read, or else this, is a HEAD: no answer to it has content (RFC 9110, 9.3.2)."""
         return (self._held or data).startswith(b"HEAD ")
 
-    def forget(self) -> None:
-        """Let go of the last head: the connection has nothing more to say for now."""
-        self._last = None
-
     def read(self, data: bytes) -> Head | None:
         """Return the head when it is whole, and leave in `rest` what came after it; None when more must come.
 
