@@ -14,6 +14,12 @@ from tests.server.requests import REFUSED, SERVED
 from tests.wire import request
 
 LIMITS = Limits(request_line=512, field=512, fields=20, body=10_000)
+NODE_TAKES_THE_FIRST = """
+    age content-length content-type etag expires from host if-modified-since if-unmodified-since last-modified location
+    max-forwards referer retry-after server user-agent
+"""
+"""`matchKnownFields` in lib/_http_incoming.js of Node.js 20, less `authorization` and `proxy-authorization`: of these
+none, or none of two, goes on."""
 
 
 def read(*pieces: bytes) -> tuple[Head, bytes]:
@@ -207,6 +213,12 @@ def test_an_expectation_of_nothing_goes_no_further(value: bytes) -> None:
 @pytest.mark.parametrize("value", [b"x", b"100-continue, x", b",x", b"100-continue, 100-continue", b"100-continue;"])
 def test_whatever_else_is_expected_is_refused(value: bytes) -> None:
     assert outcome(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: " + value + b"\r\n\r\n") == 417
+
+
+@pytest.mark.parametrize("name", NODE_TAKES_THE_FIRST.split())
+def test_a_field_of_which_node_takes_the_first_does_not_come_twice(name: str) -> None:
+    start = b"GET / HTTP/1.1\r\nHost: a.test\r\n"
+    assert outcome(start + f"{name}: 1\r\nX: y\r\n{name.title()}: 2\r\n\r\n".encode()) == 400
 
 
 def test_an_expectation_of_http10_is_ignored_and_goes_no_further() -> None:

@@ -69,8 +69,11 @@ _ONCE: Final = (
     b'If-Range: "a"', b"Range: bytes=0-1", b"Referer: http://a.test/", b"User-Agent: a", b"From: a@a.test",
     b"Max-Forwards: 5", b"Origin: http://a.test", b"Content-Range: bytes 0-4/5", b"Date: Thu, 01 Jan 1970 00:00:00 GMT",
     b"Content-Location: /a", b'If-Match: "a"', b'If-None-Match: "a"', b"Last-Event-ID: 1",
+    b"Age: 1", b'ETag: "a"', b"Expires: Thu, 01 Jan 1970 00:00:00 GMT", b"Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT",
+    b"Location: /a", b"Retry-After: 1", b"Server: a",
 )  # fmt: skip
-"""Of these there is one at most: servers take the first, the last, or both joined."""
+"""Of these there is one at most: servers take the first, the last, or both joined. All are here that Node.js takes the
+first of, also those that only a response has (`matchKnownFields` in its lib/_http_incoming.js)."""
 
 _OFTEN: Final = (
     b"Accept: text/html", b"Accept-Language: de", b"Accept-Encoding: gzip", b"Cache-Control: no-cache", b"Cookie: a=b",

@@ -34,11 +34,14 @@ _IN_CHUNKS: Final = re.compile(
     rb"(?:(?!(?:chunked|identity)[ \t]*,)[!#$%&'*+.^_`|~0-9A-Za-z-]++[ \t]*+,[ \t]*+)*+chunked", re.IGNORECASE
 )
 # Of these there is one at most (RFC 9110, 5.3): of two, Node.js takes the first, gunicorn both, and nginx neither.
-# `Authorization` is not here: each token in it is judged, and none of two travels on.
+# Some stand in responses only; but a request that has two of them is another one to each of the three all the same.
+# `Authorization` is not here: each token in it is judged, and none of two travels on. Nor is `Proxy-Authorization`, of
+# which none does.
 _SINGLE: Final = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"expect", b"origin", b"content-type", b"content-range"}
     | {b"content-location", b"date", b"from", b"if-match", b"if-modified-since", b"if-none-match", b"if-range"}
     | {b"if-unmodified-since", b"last-event-id", b"max-forwards", b"range", b"referer", b"user-agent"}
+    | {b"age", b"etag", b"expires", b"last-modified", b"location", b"retry-after", b"server"}
 )
 # Fields that change how the message is read; the spellings with `_` are the same field to CGI and its heirs.
 _FRAMING: Final = frozenset(
