@@ -156,12 +156,14 @@ def test_fields_of_one_name_keep_their_order(talk: Scene) -> None:
     "9110 5.3",
     "sender",
     "a field that is no list is sent once",
-    "two of a singleton are refused with 400; cookies become one",
+    "two of a singleton are refused with 400; cookies, and lists of entity tags, become one",
 )
 def test_a_singleton_is_never_sent_twice(talk: Scene) -> None:
     assert talk.exchange(GET + b"Content-Type: a/b\r\nContent-Type: a/c\r\n" + END).statuses == (400,)
     sent = talk.exchange(GET + b"Cookie: a=b\r\nCookie: c=d\r\n" + END).request
     assert [value for name, value in sent.fields if name == "cookie"] == ["a=b; c=d"]
+    sent = talk.exchange(GET + b'If-None-Match: "a"\r\nIf-None-Match: W/"b"\r\n' + END).request
+    assert [value for name, value in sent.fields if name == "if-none-match"] == ['"a", W/"b"']
 
 
 @must("9110 5.3", "server", "nothing is done before all fields have come")

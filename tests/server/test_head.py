@@ -221,6 +221,34 @@ def test_a_field_of_which_node_takes_the_first_does_not_come_twice(name: str) ->
     assert outcome(start + f"{name}: 1\r\nX: y\r\n{name.title()}: 2\r\n\r\n".encode()) == 400
 
 
+@pytest.mark.parametrize("name", [b"If-Match", b"If-None-Match"])
+@pytest.mark.parametrize("lines", [(b'"a"', b'W/"b"'), (b'"a,b", "c"', b'""', b'"a"')])
+def test_entity_tags_on_several_lines_are_one_list(name: bytes, lines: tuple[bytes, ...]) -> None:
+    fields = b"".join(b"%b: %b\r\nX: y\r\n" % (name, line) for line in lines)
+    head, _ = read(b"GET / HTTP/1.1\r\nHost: a.test\r\n" + fields + b"\r\n")
+    assert [value for field, value in head.block.fields if field == name.lower()] == [b", ".join(lines)]
+    assert head.block.by_name[name.lower()] == b", ".join(lines)
+    assert [value for field, value in head.block.fields if field == b"x"] == [b"y"] * len(lines)
+
+
+@pytest.mark.parametrize("name", [b"If-Match", b"If-None-Match"])
+@pytest.mark.parametrize("line", [b"*", b"", b",", b'"b",', b'"b', b'"b"c', b'"b" "c"', b"b", b'w/"b"', b'W/ "b"'])
+def test_what_would_be_another_list_when_joined_is_not_joined(name: bytes, line: bytes) -> None:
+    start, good = b"GET / HTTP/1.1\r\nHost: a.test\r\n", name + b': "a"\r\n'
+    odd = name + b": " + line + b"\r\n"
+    assert outcome(start + odd + good + b"\r\n") == outcome(start + good + odd + b"\r\n") == 400
+    assert outcome(start + odd + odd + b"\r\n") == 400
+
+
+def test_a_list_on_several_lines_is_no_longer_than_one_field_may_be() -> None:
+    def tagged(length: int) -> bytes:
+        return b'If-Match: "%b"\r\n' % (b"a" * length)
+
+    start, room = b"GET / HTTP/1.1\r\nHost: a.test\r\n", LIMITS.field - len(b'If-Match: "", ""') - 200
+    assert isinstance(outcome(start + tagged(200) + tagged(room) + b"\r\n"), tuple)
+    assert outcome(start + tagged(200) + tagged(room + 1) + b"\r\n") == 431
+
+
 def test_an_expectation_of_http10_is_ignored_and_goes_no_further() -> None:
     head, _ = read(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
     assert not head.block.expects

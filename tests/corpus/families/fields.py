@@ -68,7 +68,7 @@ _ONCE: Final = (
     b"If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT", b"If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT",
     b'If-Range: "a"', b"Range: bytes=0-1", b"Referer: http://a.test/", b"User-Agent: a", b"From: a@a.test",
     b"Max-Forwards: 5", b"Origin: http://a.test", b"Content-Range: bytes 0-4/5", b"Date: Thu, 01 Jan 1970 00:00:00 GMT",
-    b"Content-Location: /a", b'If-Match: "a"', b'If-None-Match: "a"', b"Last-Event-ID: 1",
+    b"Content-Location: /a", b"Last-Event-ID: 1", b"If-Match: *", b"If-None-Match: *", b'If-Match: "a', b"If-None-Match: a",
     b"Age: 1", b'ETag: "a"', b"Expires: Thu, 01 Jan 1970 00:00:00 GMT", b"Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT",
     b"Location: /a", b"Retry-After: 1", b"Server: a",
 )  # fmt: skip
@@ -79,7 +79,7 @@ _OFTEN: Final = (
     b"Accept: text/html", b"Accept-Language: de", b"Accept-Encoding: gzip", b"Cache-Control: no-cache", b"Cookie: a=b",
     b"Forwarded: for=192.0.2.1", b"Via: 1.1 a", b"X-Forwarded-For: 192.0.2.1", b"Connection: close, x",
     b"Upgrade: h2c", b"Trailer: X", b"TE: trailers", b"X: y", b"Link: <a>", b"Authorization: Basic YTpi",
-    b"Proxy-Authorization: Basic YTpi", b"X-Request-ID: 1", b"X-Auth-User-Id: root", b"Content-Encoding: gzip",
+    b'If-Match: "a"', b'If-None-Match: W/"a", "b,c"', b"Proxy-Authorization: Basic YTpi", b"X-Request-ID: 1", b"X-Auth-User-Id: root", b"Content-Encoding: gzip",
 )  # fmt: skip
 
 _REMOVABLE: Final = (
@@ -142,6 +142,14 @@ def _repeated() -> Iterator[Case]:
         "GET /x 0",
     )
     yield case("Cookie three times", GET + b"Cookie: a=b\r\nCookie: c=d; e=f\r\nX: y\r\nCookie: a=2\r\n\r\n", GOT)
+    for name in (b"If-Match", b"If-None-Match"):
+        tags, other = name + b': "a"\r\n', name + b': W/"b", "c,d"\r\n'
+        yield case(f"{shown(name)} three times", GET + tags + b"X: y\r\n" + other + tags + b"\r\n", GOT)
+        yield case(f"{shown(name)} twice, one of them *", GET + tags + name + b": *\r\n\r\n", 400)
+        yield case(f"{shown(name)} twice, one of them empty", GET + name + b":\r\n" + tags + b"\r\n", 400)
+        yield case(f"{shown(name)} twice, one tag together", GET + name + b': "a\r\n' + name + b': b"\r\n\r\n', 400)
+        long = name + b': "' + b"a" * 4090 + b'"\r\n'
+        yield case(f"{shown(name)} twice, too long together", GET + long + long + b"\r\n", 431)
     yield case("Cookie with a comma", GET + b"Cookie: a=b, c=d\r\n\r\n", GOT)
 
 

@@ -16,6 +16,7 @@ from sluicegate.server.wire.expect import CONTINUE, expects_continue
 from sluicegate.server.wire.fields import Fields
 from sluicegate.server.wire.limits import Limits
 from sluicegate.server.wire.malformed import Malformed
+from sluicegate.server.wire.repeated import unrepeated
 from sluicegate.server.wire.request_line import start_line
 from sluicegate.server.wire.target import Target, is_host
 
@@ -32,16 +33,6 @@ _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 # Where chunks end is told by what comes last, and once. `identity` is no coding any more, so it is read in two ways.
 _IN_CHUNKS: Final = re.compile(
     rb"(?:(?!(?:chunked|identity)[ \t]*,)[!#$%&'*+.^_`|~0-9A-Za-z-]++[ \t]*+,[ \t]*+)*+chunked", re.IGNORECASE
-)
-# Of these there is one at most (RFC 9110, 5.3): of two, Node.js takes the first, gunicorn both, and nginx neither.
-# Some stand in responses only; but a request that has two of them is another one to each of the three all the same.
-# `Authorization` is not here: each token in it is judged, and none of two travels on. Nor is `Proxy-Authorization`, of
-# which none does.
-_SINGLE: Final = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"expect", b"origin", b"content-type", b"content-range"}
-    | {b"content-location", b"date", b"from", b"if-match", b"if-modified-since", b"if-none-match", b"if-range"}
-    | {b"if-unmodified-since", b"last-event-id", b"max-forwards", b"range", b"referer", b"user-agent"}
-    | {b"age", b"etag", b"expires", b"last-modified", b"location", b"retry-after", b"server"}
 )
 # Fields that change how the message is read; the spellings with `_` are the same field to CGI and its heirs.
 _FRAMING: Final = frozenset(
@@ -197,7 +188,8 @@ class RequestReader:
             raise _too_many()
         by_name = dict(pairs)
         if len(by_name) != len(pairs):
-            _check_singles(pairs)
+            pairs = unrepeated(pairs, longest=self._limits.field)
+            by_name = dict(pairs)
         host = by_name.get(b"host", b"")
         if not is_host(host) and (http11 or b"host" in by_name):
             raise Malformed(400, "host", "A request must name one host")
@@ -255,15 +247,6 @@ class RequestReader:
             raise Malformed(431, "header_size", "The header fields are too long together")
         if len(data) - line_end > limits.field and any(len(line) > limits.field for line in data.split(b"\r\n")[1:]):
             raise Malformed(431, "header_size", "A header field is too long")
-
-
-def _check_singles(pairs: list[tuple[bytes, bytes]]) -> None:
-    seen: set[bytes] = set()
-    for name, _ in pairs:
-        if name in _SINGLE:
-            if name in seen:
-                raise Malformed(400, "duplicate", "A header field that may come once came twice")
-            seen.add(name)
 
 
 def _take_authority(block: Block, authority: bytes) -> None:
