@@ -14,6 +14,8 @@ AFTER = b"GET /open/after HTTP/1.1\r\nHost: a.test\r\n\r\n"
 AFTERWARDS = "GET /open/after 0"
 SHORT = 110
 """Cases of at most so many bytes are cut at every place."""
+MANY = 5
+"""Of the line ends of a longer one so many are cut from each side."""
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "replies"])
@@ -71,6 +73,29 @@ async def _cut(family: str) -> list[str]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_short_case_cut_in_two_anywhere_is_the_same_case(family: str) -> None:
     assert performed(_cut(family)) == []
+
+
+async def _cut_in_line_ends(family: str) -> list[str]:
+    async with stage() as here:
+        return [
+            f"cut at {place}: {fault}"
+            for one in read(family)
+            if len(sent := one.sent(TOKEN)) > SHORT
+            for place in _in_line_ends(sent)
+            if (fault := judged(one, await here.play(sent[:place], sent[place:])))
+        ]
+
+
+def _in_line_ends(sent: bytes) -> list[int]:
+    """Return the places between CR and LF, the first and the last of many."""
+    places = [place + 1 for place in range(len(sent)) if sent.startswith(b"\r\n", place)]
+    return places if len(places) <= 2 * MANY else places[:MANY] + places[-MANY:]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_long_case_cut_between_cr_and_lf_is_the_same_case(family: str) -> None:
+    """Where a limit counts half of a line's end, it shows here."""
+    assert performed(_cut_in_line_ends(family)) == []
 
 
 async def _trickled(family: str) -> list[str]:

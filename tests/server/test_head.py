@@ -264,6 +264,45 @@ def test_a_request_line_that_never_ends_is_refused_while_it_comes() -> None:
     assert outcome(b"GET /", *[b"a" * 20] * 1000) == 414
 
 
+def sized(*, line: int, field: int, fields: int, head: int) -> bytes:
+    """A request with a line and a field of so many bytes, so many fields, and so many bytes of fields together."""
+    start = b"GET /%b HTTP/1.1\r\n" % (b"a" * (line - len(b"GET / HTTP/1.1")))
+    lines = [b"Host: a", b"X: " + b"y" * (field - 3)] + [b"Z:"] * (fields - 2)
+    room = head - len(b"".join(b"\r\n" + one for one in lines)) - len(b"\r\n\r\n")
+    for place in range(2, fields):
+        lines[place] += b"z" * min(room, LIMITS.field // 2)
+        room -= min(room, LIMITS.field // 2)
+    return start + b"".join(one + b"\r\n" for one in lines) + b"\r\n"
+
+
+LONGEST = {"line": LIMITS.request_line, "field": LIMITS.field, "fields": LIMITS.fields, "head": LIMITS.head}
+
+
+@pytest.mark.parametrize(("limit", "status"), [("line", 414), ("field", 431), ("fields", 431), ("head", 431)])
+def test_a_head_at_its_limits_is_read_wherever_it_is_cut_and_past_one_it_is_not(limit: str, status: int) -> None:
+    good = sized(**LONGEST)
+    bad = sized(**LONGEST | {limit: LONGEST[limit] + 1})
+    whole = outcome(good)
+    assert isinstance(whole, tuple)
+    assert outcome(bad) == status
+    for cut in range(1, len(good)):
+        assert outcome(good[:cut], good[cut:]) == whole, good[:cut]
+        assert outcome(bad[:cut], bad[cut:]) == status, bad[:cut]
+
+
+NEARLY = st.fixed_dictionaries({limit: st.integers(most - 1, most + 1) for limit, most in LONGEST.items()})
+
+
+@given(NEARLY, st.data())
+def test_any_cuts_at_the_limits_give_the_same(sizes: dict[str, int], data: st.DataObject) -> None:
+    raw = sized(**sizes)
+    between = [place + 1 for place in range(len(raw)) if raw.startswith(b"\r\n", place)]
+    cuts = sorted(data.draw(st.sets(st.sampled_from(between[:3]) | st.integers(1, len(raw) - 1), max_size=8)))
+    whole, cut = outcome(raw), outcome(*(raw[a:b] for a, b in zip([0, *cuts], [*cuts, len(raw)], strict=True)))
+    # of two that are too long, either may be seen first
+    assert cut == whole or {cut, whole} == {414, 431}
+
+
 def test_no_value_is_shown_by_a_head() -> None:
     head, _ = read(b"GET /a?token=secret HTTP/1.1\r\nHost: a\r\nAuthorization: secret\r\n\r\n")
     assert "secret" not in repr(head) + repr(head.block)

@@ -172,6 +172,10 @@ def _sizes() -> Iterator[Case]:
     yield case("a field of 100,000 bytes", (GET, b"X: ", (b"y", 100_000), b"\r\n\r\n"), 431)
     yield case("a name of 8,193 bytes", (GET, (b"X", 8192), b": y\r\n\r\n"), 431)
     yield case("fields of 40,000 bytes together", (GET, (b"X: " + b"y" * 997 + b"\r\n", 40), b"\r\n"), 431)
+    # with the end of the request line, the Host and the empty line there are 18 bytes more
+    lines = (GET, (b"X: " + b"y" * 995 + b"\r\n", 32))
+    yield case("fields of 32,768 bytes together", (*lines, b"X: ", (b"y", 745), b"\r\n\r\n"), GOT)
+    yield case("fields of 32,769 bytes together", (*lines, b"X: ", (b"y", 746), b"\r\n\r\n"), 431)
     yield case("a value of spaces", (GET, b"X:", (b" ", 5000), b"\r\n\r\n"), GOT)
 
 

@@ -221,7 +221,7 @@ class RequestReader:
         if self._start is None:
             line_end = data.find(b"\r\n")
             if line_end < 0:
-                if len(data) > self._limits.request_line:
+                if len(data.removesuffix(b"\r")) > self._limits.request_line:
                     raise Malformed(414, "request_line", "A request line is too long")
                 if _PARTIAL_LINE.fullmatch(data) is None:
                     raise Malformed(400, "syntax", "A request line holds a control character")
@@ -240,6 +240,7 @@ class RequestReader:
 
     def _check_sizes(self, data: bytes) -> None:
         limits = self._limits
+        data = data.removesuffix(b"\r")  # half of an end, which is no part of a line
         line_end = data.find(b"\r\n")
         if line_end > limits.request_line:
             raise Malformed(414, "request_line", "A request line is too long")
