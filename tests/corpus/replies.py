@@ -125,6 +125,11 @@ def _bodies() -> Iterator[Reply]:
     heavy = _OK + _CHUNKED + b"\r\n" + (b"1;" + b"a" * 900 + b"\r\nx\r\n") * 20 + b"0\r\n\r\n"
     yield _bad("extensions of 18,000 bytes together", heavy)
     yield _good("chunks with an extension and trailers", _OK + _CHUNKED + b"\r\n2;a=b\r\nok\r\n0\r\nX: y\r\n\r\n")
+    end = _OK + _CHUNKED + b"\r\n2\r\nok\r\n0\r\n"
+    yield _good("a trailer of 16,000 bytes", end + b"X: " + b"y" * 15_997 + b"\r\n\r\n")
+    yield _good("a thousand trailers", end + b"X: y\r\n" * 1000 + b"\r\n")
+    yield _bad("a trailer of 20,000 bytes", end + b"X: " + b"y" * 19_997 + b"\r\n\r\n")
+    yield _bad("a thousand and one trailers", end + b"X: y\r\n" * 1001 + b"\r\n")
     yield _good("until the end", _OK + _END, kept=False, closes=True)
     yield _good("until the end, from HTTP/1.0", b"HTTP/1.0 200 OK\r\n" + _END, kept=False, closes=True)
     yield _good("a length from HTTP/1.0", b"HTTP/1.0 200 OK\r\n" + _TWO + _END, kept=False)

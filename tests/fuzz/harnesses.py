@@ -99,7 +99,7 @@ def body(data: bytes) -> None:
 
 
 def _read_body(*pieces: bytes) -> tuple[bytes, bytes] | int | None:
-    chunked, content = Chunked(10_000), b""
+    chunked, content = Chunked(_LIMITS), b""
     try:
         for number, piece in enumerate(pieces):
             content += chunked.read(piece) if piece else b""

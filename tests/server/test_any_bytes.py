@@ -66,7 +66,7 @@ class _Fields:
 
 @given(st.lists(st.binary(min_size=1, max_size=30), max_size=6))
 def test_any_body_in_chunks_is_read_or_refused(pieces: list[bytes]) -> None:
-    body = Chunked(limit=1000)
+    body = Chunked(Limits(body=1000))
     for piece in pieces:
         if body.done:
             break

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.server.wire.body import Chunked, Counted, UntilClose
+from sluicegate.server.wire.limits import Limits
 from sluicegate.server.wire.malformed import Malformed
 
 GOOD = {
@@ -86,7 +87,20 @@ def test_what_was_written_in_chunks_is_read_however_it_is_cut(chunks: list[bytes
     assert decode(*pieces) == (b"".join(chunks), b"", True)
 
 
-PARTS = [b"1\r\n", b"5;a\r\n", b"0\r\n", b"5", b"x", b"hello", b"\r\n", b"\r", b"\n", b"X: y\r\n", b"1\r\nx\r\n"]
+PARTS = [
+    b"1\r\n",
+    b"5;a\r\n",
+    b"0\r\n",
+    b"5",
+    b"x",
+    b"hello",
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b"X: y\r\n",
+    b"X:\r\n",
+    b"1\r\nx\r\n",
+]
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=12).map(b"".join))
@@ -94,7 +108,7 @@ def test_a_body_that_comes_whole_is_read_as_one_that_comes_byte_by_byte(raw: byt
     """The first is read where it stands, and the second put together."""
 
     def outcome(pieces: list[bytes]) -> object:
-        body, content = Chunked(limit=8), b""
+        body, content = Chunked(Limits(body=8, field=8, fields=2)), b""
         try:
             for place, piece in enumerate(pieces):
                 content += body.read(piece)
@@ -107,8 +121,73 @@ def test_a_body_that_comes_whole_is_read_as_one_that_comes_byte_by_byte(raw: byt
     assert outcome([raw]) == outcome([raw[place : place + 1] for place in range(len(raw))])
 
 
+SMALL = Limits(field=64, fields=20)
+
+TRAILERS = {
+    "lines": (b"X:\r\n" * 20, b"X:\r\n"),
+    "bytes of a line": (b"X: " + b"y" * 61, b"y\r\n"),
+    "bytes of a line with white space": (b"X:" + b" " * 62, b" \r\n"),
+    "bytes together": ((b"X: " + b"y" * 59 + b"\r\n") * 4, b"X:\r\n"),
+    "bytes together, as they go on": ((b"X:" + b"y" * 59 + b"\r\n") * 4, b"X:\r\n"),
+    "bytes together, as they came": ((b"X:" + b" " * 60 + b"\r\n") * 4, b"X:\r\n"),
+}
+"""As much as may be, and what makes it too much."""
+
+
+def end(*pieces: bytes, limits: Limits) -> int | list[bytes]:
+    """Read the end of a body; return its trailers, or the status with which it is refused."""
+    body = Chunked(limits)
+    try:
+        for piece in pieces:
+            body.read(piece)
+    except Malformed as malformed:
+        return malformed.status
+    assert body.done
+    return body.trailers
+
+
+@pytest.mark.parametrize(("most", "more"), TRAILERS.values(), ids=TRAILERS)
+def test_trailers_have_the_bounds_of_header_fields_wherever_they_are_cut(most: bytes, more: bytes) -> None:
+    good = b"0\r\n" + most.removesuffix(b"\r\n") + b"\r\n\r\n"
+    bad = b"0\r\n" + most + more + b"\r\n"
+    for cut in range(len(good)):
+        assert end(good[:cut], good[cut:], limits=SMALL) == most.removesuffix(b"\r\n").split(b"\r\n")
+    for cut in range(len(bad)):
+        assert end(bad[:cut], bad[cut:], limits=SMALL) == 431, bad[:cut]
+
+
+def test_a_trailer_that_never_ends_is_refused_while_it_comes() -> None:
+    body = Chunked(SMALL)
+    body.read(b"0\r\nX: " + b"y" * 61)
+    body.read(b"\r")
+    with pytest.raises(Malformed) as refused:
+        Chunked(SMALL).read(b"0\r\nX: " + b"y" * 62)
+    assert (refused.value.status, refused.value.reason) == (431, "header_size")
+
+
+@pytest.mark.parametrize(
+    ("trailers", "passes"),
+    [
+        (b"X: " + b"y" * 16_381 + b"\r\n", True),
+        (b"X: " + b"y" * 16_382 + b"\r\n", False),
+        (b"X:\r\n" * 1000, True),
+        (b"X:\r\n" * 1001, False),
+        ((b"X: " + b"y" * 1019 + b"\r\n") * 64, True),
+        ((b"X: " + b"y" * 1019 + b"\r\n") * 64 + b"X:\r\n", False),
+    ],
+)
+def test_an_upstream_may_say_more_behind_its_body_and_not_without_end(trailers: bytes, passes: bool) -> None:  # noqa: FBT001
+    body = Chunked()
+    if passes:
+        body.read(b"0\r\n" + trailers + b"\r\n")
+        assert body.done
+    else:
+        with pytest.raises(Malformed):
+            body.read(b"0\r\n" + trailers + b"\r\n")
+
+
 def test_a_chunked_body_past_the_bound_is_refused_before_its_content_comes() -> None:
-    body = Chunked(limit=9)
+    body = Chunked(Limits(body=9))
     assert body.read(b"5\r\nhello\r\n") == b"hello"
     with pytest.raises(Malformed) as refused:
         body.read(b"5\r\n")

@@ -53,9 +53,11 @@ class Http(BaseModel):
         8192, "Bytes of the request line; a longer one is answered 414."
     )
     max_header_size: Annotated[int, whole(1, _MOST_HEAD_BYTES)] = key(
-        8192, "Bytes of one header field; a longer one is answered 431."
+        8192, "Bytes of one header field or trailer; a longer one is answered 431."
     )
-    max_headers: Annotated[int, whole(1, 10_000)] = key(100, "Header fields of a request; more are answered 431.")
+    max_headers: Annotated[int, whole(1, 10_000)] = key(
+        100, "Header fields of a request, and trailers of one; more are answered 431."
+    )
     max_body_size: Size = key(
         "unlimited", "Bytes of a request body; a longer one is answered 413. Bodies are streamed, never held whole."
     )

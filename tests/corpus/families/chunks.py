@@ -122,8 +122,6 @@ def _shapes() -> Iterator[Case]:
         yield case(
             f"no trailers {shown(trailers)}", _HEAD + b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n" + SMUGGLED, 400
         )
-    many = ((_HEAD + b"5\r\nhello\r\n0\r\n"), (b"X: " + b"y" * 90 + b"\r\n", 100), b"\r\n")
-    yield case("trailers of 9500 bytes", many, 431)
     yield case("a hundred chunks of a byte", (_HEAD, (b"1\r\na\r\n", 100), _LAST), "POST /open/a 100")
     inside = b"0\r\n\r\nGET /open/smuggled HTTP/1.1\r\nHost: a.test\r\n\r\n"
     yield case("a chunk that holds an end and a request", _HEAD + b"%x\r\n%b\r\n" % (len(inside), inside) + _LAST,
@@ -139,7 +137,33 @@ def _shapes() -> Iterator[Case]:
     )
 
 
+def _bounds() -> Iterator[Case]:
+    """Trailers are bounded as header fields are: so many servers make the one of the other."""
+    begun = _HEAD + b"5\r\nhello\r\n0\r\n"
+    for name, trailers, gets in (
+        ("a hundred trailers", ((b"X: y\r\n", 100),), POSTED),
+        ("a hundred and one trailers", ((b"X: y\r\n", 101),), 431),
+        ("a hundred and one trailers without a value", ((b"X:\r\n", 101),), 431),
+        ("four thousand trailers that grow on their way", ((b"a:\r\n", 4000),), 431),
+        ("trailers that never end", ((b"a:\r\n", 4000),), 431),
+        ("a trailer of 8192 bytes", (b"X: ", (b"y", 8189), b"\r\n"), POSTED),
+        ("a trailer of 8193 bytes", (b"X: ", (b"y", 8190), b"\r\n"), 431),
+        ("a trailer of 8193 bytes, most of them spaces", (b"X:", (b" ", 8191), b"\r\n"), 431),
+        ("a trailer of 100,000 bytes", (b"X: ", (b"y", 100_000), b"\r\n"), 431),
+        ("a trailer whose name has 8193 bytes", ((b"X", 8192), b":\r\n"), 431),
+        ("a trailer without a colon of 100,000 bytes", ((b"X", 100_000), b"\r\n"), 431),
+        ("trailers of 9500 bytes", ((b"X: " + b"y" * 90 + b"\r\n", 100),), POSTED),
+        ("trailers of 32,768 bytes", ((b"X: " + b"y" * 1019 + b"\r\n", 32),), POSTED),
+        ("trailers of 32,769 bytes", (b"X: y", (b"y", 1019), b"\r\n", (b"X: " + b"y" * 1019 + b"\r\n", 31)), 431),
+        ("trailers of 32,768 bytes, which would be 32,800", ((b"X:" + b"y" * 1020 + b"\r\n", 32),), 431),
+        ("trailers of 40,000 bytes of spaces", ((b"X:" + b" " * 996 + b"\r\n", 40),), 431),
+    ):
+        end = () if "never" in name else (b"\r\n" + (SMUGGLED if gets == 431 else b""),)
+        yield case(name, (begun, *trailers, *end), gets)
+    yield case("a trailer without an end", (begun, b"X: ", (b"y", 100_000)), 431)
+
+
 def cases() -> Iterator[Case]:
     """Yield them all."""
-    for part in (_sizes, _bytes, _shapes):
+    for part in (_sizes, _bytes, _shapes, _bounds):
         yield from part()

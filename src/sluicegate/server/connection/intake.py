@@ -75,7 +75,7 @@ class Intake:
 
     def open(self, length: int, data: bytes) -> bytes:
         """Begin with a body; return what comes after it in these bytes. Raises `Malformed`."""
-        upload = self.upload = Upload(length, limit=self._limits.body)
+        upload = self.upload = Upload(length, self._limits)
         behind = self.receive(data, None) if data else b""
         self.parted = not upload.whole
         return behind
@@ -103,7 +103,7 @@ class Intake:
     def switch(self, exchange: Exchange) -> None:
         """Hand everything from here on to an exchange, what is held first: it is no HTTP any more."""
         held, self.held = self.held, b""
-        self.upload = Upload(None, limit=None)
+        self.upload = Upload(None, self._limits)
         if held:
             self.receive(held, exchange)
         self.update()
@@ -180,9 +180,9 @@ class Upload:
 
     __slots__ = ("_body", "_pieces", "_unwanted", "waiting")
 
-    def __init__(self, length: int | None, *, limit: int | None) -> None:
+    def __init__(self, length: int | None, limits: Limits) -> None:
         self._body: Final[Body] = (
-            UntilClose() if length is None else Chunked(limit) if length == CHUNKED else Counted(length)
+            UntilClose() if length is None else Chunked(limits) if length == CHUNKED else Counted(length)
         )
         self._pieces: list[bytes] = []
         self._unwanted = False

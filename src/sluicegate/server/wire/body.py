@@ -4,11 +4,13 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar, Final, Protocol, final
 
+from sluicegate.server.wire.limits import Limits
 from sluicegate.server.wire.malformed import Malformed
 
 _LONGEST_LINE: Final = 1024  # a chunk's size with its extensions, which nobody uses
 _MOST_EXTENSIONS: Final = 16_384  # of all chunks together: what is read and dropped is work that no limit counts
-_MOST_TRAILERS: Final = 8192
+# What an upstream may say behind its content: 64 KiB, as before it, and more lines than any service has to say.
+_UPSTREAMS: Final = Limits(field=16_384, fields=1000)
 
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
@@ -84,17 +86,18 @@ class UntilClose:
 
 @final
 class Chunked:
-    """A chunked body (RFC 9112, 7.1). Extensions are checked and dropped; `limit` bounds the content.
+    """A chunked body (RFC 9112, 7.1). Extensions are checked and dropped.
 
     Strict on line ends and sizes, because it is here that readers have been led apart: a bare LF, an extension that
-    hides one, a size that overflows.
+    hides one, a size that overflows. What `limits` say of header fields bounds the trailers: many servers make the one
+    of the other.
     """
 
-    __slots__ = ("_at_trailers", "_extended", "_left", "_limit", "_line", "_size", "done", "rest", "trailers")
+    __slots__ = ("_at_trailers", "_extended", "_left", "_limits", "_line", "_size", "done", "rest", "trailers")
     sized: ClassVar[bool] = False
 
-    def __init__(self, limit: int | None = None) -> None:
-        self._limit: Final = limit
+    def __init__(self, limits: Limits = _UPSTREAMS) -> None:
+        self._limits: Final = limits
         self._size = 0
         self._extended = 0
         self._left = 0
@@ -138,20 +141,23 @@ class Chunked:
     def _take_line(self, data: bytes, place: int) -> int:
         end = data.find(b"\n", place)
         line = self._line + (data[place:] if end < 0 else data[place : end + 1])
-        if len(line) > _LONGEST_LINE:
-            raise _bad("A line between chunks is too long")
+        text = line.removesuffix(b"\n").removesuffix(b"\r")
+        longest = self._limits.field if self._at_trailers else _LONGEST_LINE
+        # of a bare CR and a line too long the first counts: the answer must not hang on how the line was cut
+        if b"\r" in text[:longest]:
+            raise _bad("A line between chunks ends in a bare CR")
+        if len(text) > longest:
+            raise _large("A trailer is too long") if self._at_trailers else _bad("A line between chunks is too long")
         if end < 0:
-            if b"\r" in line[:-1]:
-                raise _bad("A line between chunks ends in a bare CR")
             self._line = line
             return len(data)
         self._line = b""
         if not line.endswith(b"\r\n"):
             raise _bad("A line between chunks ends in a bare LF")
         if self._at_trailers:
-            self._trailer(line[:-2])
+            self._trailer(text)
         else:
-            self._start_chunk(line[:-2])
+            self._start_chunk(text)
         return end + 1
 
     def _start_chunk(self, line: bytes) -> None:
@@ -169,7 +175,7 @@ class Chunked:
             self._at_trailers = True
             return
         self._size += size
-        if self._limit is not None and self._size > self._limit:
+        if self._limits.body is not None and self._size > self._limits.body:
             raise Malformed(413, "body_size", "A request body is too long")
         self._left = size + 2
 
@@ -177,12 +183,20 @@ class Chunked:
         if not line:
             self.done = True
             return
-        self._size += len(line)
         if _TRAILER.fullmatch(line) is None:
             raise _bad("A trailer is no field")
-        if self._size > _MOST_TRAILERS:
-            raise Malformed(431, "header_size", "The trailers are too long")
+        name, _, value = line.partition(b":")
+        # as it came or as it goes on, with a space and without others, whichever is longer
+        self._size += max(len(line), len(name) + 2 + len(value.strip(b" \t"))) + 2
+        if self._size > self._limits.head:
+            raise _large("The trailers are too long together")
+        if len(self.trailers) == self._limits.fields:
+            raise Malformed(431, "header_count", "There are too many trailers")
         self.trailers.append(line)
+
+
+def _large(message: str) -> Malformed:
+    return Malformed(431, "header_size", message)
 
 
 def _bad(message: str) -> Malformed:

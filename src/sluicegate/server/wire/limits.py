@@ -15,9 +15,9 @@ class Limits:
     request_line: int = 8192
     """A longer one is answered 414."""
     field: int = 8192
-    """One header field, name and value; a longer one is answered 431."""
+    """One header field, or one trailer, name and value; a longer one is answered 431."""
     fields: int = 100
-    """Header fields of one request; more are answered 431."""
+    """Header fields of one request, and as many trailers; more are answered 431."""
     body: int | None = None
     """A longer request body is answered 413; None sets no bound, for bodies are never held whole."""
     buffer: int = 65_536
@@ -57,7 +57,7 @@ class Limits:
 
     @property
     def head(self) -> int:
-        """All header fields together, held in memory until the last has come; more is answered 431.
+        """All header fields together, or trailers, held in memory until the last has come; more is answered 431.
 
         Four times one field, as nginx has it: room for a token and for cookies, not for a thousand of them.
         """
