@@ -37,9 +37,10 @@ def test_white_space_before_the_first_field_is_refused(talk: Scene) -> None:
     assert (exchanged.statuses, exchanged.sent) == ((400,), ())
 
 
-@must("9112 2.2", "server", "forgives an empty line before a request (SHOULD)", "any number of them")
+@must("9112 2.2", "server", "forgives an empty line before a request (SHOULD)", "up to 16; 400 past them")
 def test_empty_lines_before_a_request_are_forgiven(talk: Scene) -> None:
-    assert talk.exchange(b"\r\n\r\n" + GET + END).statuses == (200,)
+    assert talk.exchange(b"\r\n" * 16 + GET + END).statuses == (200,)
+    assert talk.exchange(b"\r\n" * 17 + GET + END, closes=True).statuses == (400,)
 
 
 @must("9112 2.3", "gateway", "forwards under its own version, not the one received: requests")

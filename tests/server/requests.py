@@ -9,6 +9,7 @@ _POST: Final = b"POST / HTTP/1.1\r\n" + _HOST
 SERVED: Final = {
     "plain": _GET + b"\r\n",
     "empty line before": b"\r\n\r\n" + _GET + b"\r\n",
+    "sixteen empty lines before": b"\r\n" * 16 + _GET + b"\r\n",
     "query": b"GET /a/b?c=d&e=%20 HTTP/1.1\r\n" + _HOST + b"\r\n",
     "odd but legal fields": _GET + b"X:\r\nY: \t\r\nZ: \x80\xff\tb \r\n!#$%&'*+.^_`|~-: ok\r\n\r\n",
     "URL": b"GET http://b.test/c?d HTTP/1.1\r\n" + _HOST + b"\r\n",
@@ -70,6 +71,8 @@ REFUSED: Final = {
     "bare LF everywhere": (b"GET / HTTP/1.1\nHost: a.test\n\n", 400),
     "bare LF after a field": (_GET + b"X: y\nZ: z\r\n\r\n", 400),
     "bare LF at the end": (_GET + b"\n", 400),
+    "seventeen empty lines before": (b"\r\n" * 17 + _GET + b"\r\n", 400),
+    "empty lines without end": (b"\r\n" * 1000, 400),
     "bare LF before the request": (b"\n" + _GET + b"\r\n", 400),
     "bare CR in a value": (_GET + b"X: y\rz\r\n\r\n", 400),
     "folded field": (_GET + b"X: y\r\n z\r\n\r\n", 400),

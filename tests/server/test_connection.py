@@ -8,7 +8,10 @@ import socket
 import pytest
 
 from sluicegate.server.connection.listener import bind
+from sluicegate.server.connection.protocol import Connection
+from sluicegate.server.connection.shared import Shared
 from sluicegate.server.wire.limits import Limits
+from tests.fuzz.lines import Transport
 from tests.server.gate import BEARER, HELLO, Held, engine, route, running
 from tests.server.upstream import upstream
 from tests.wire import connected, exchange, request
@@ -140,6 +143,19 @@ def test_an_idle_connection_is_closed_without_a_word(sent: bytes) -> None:
     with running(route("/hello", HELLO), limits=Limits(idle=SOON)) as gate, connected(gate.address) as wire:
         wire.send(sent)
         assert wire.is_closed()
+
+
+def test_a_quiet_connection_does_not_forget_how_many_empty_lines_came() -> None:
+    shared = Shared(lambda *_: None, Limits(), lambda _: False)
+    connection, transport = Connection(shared), Transport()
+    connection.connection_made(transport)
+    for line in range(17):
+        assert not transport.written
+        shared.clock.set(line * 10.0)
+        connection.sweep(line * 10.0)
+        connection.data_received(b"\r\n")
+    assert transport.written.startswith(b"HTTP/1.1 400 ")
+    assert transport.finished
 
 
 def test_a_connection_idle_after_a_request_is_closed_too() -> None:

@@ -264,6 +264,40 @@ def test_a_request_line_that_never_ends_is_refused_while_it_comes() -> None:
     assert outcome(b"GET /", *[b"a" * 20] * 1000) == 414
 
 
+def test_sixteen_empty_lines_before_a_request_are_forgiven_and_one_more_is_not_wherever_they_are_cut() -> None:
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    good, bad = b"\r\n" * 16 + request, b"\r\n" * 17 + request
+    for cut in range(1, 40):
+        assert outcome(good[:cut], good[cut:]) == outcome(request)
+        assert outcome(bad[:cut], bad[cut:]) == 400
+    assert outcome(*(good[place : place + 1] for place in range(len(good)))) == outcome(request)
+    assert outcome(*(bad[place : place + 1] for place in range(34))) == 400
+
+
+@pytest.mark.parametrize("lines", [(b"\r\n" * 16,), (), (b"\r\n",) * 16], ids=["together", "none", "one by one"])
+def test_empty_lines_are_counted_anew_before_each_request(lines: tuple[bytes, ...]) -> None:
+    reader, request = warm(), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    for _ in range(3):
+        assert [reader.read(line) for line in lines] == [None] * len(lines)
+        assert reader.read(request) is not None
+        assert reader.read(b"\r\n" * 16 + request) is not None
+    assert reader.read(b"\r\n" * 16) is None
+    with pytest.raises(Malformed):
+        reader.read(b"\r\n" + request)
+
+
+@pytest.mark.parametrize("cut", range(1, 10))
+def test_a_refused_head_request_is_known_for_one_however_it_is_cut(cut: int) -> None:
+    reader, raw = RequestReader(LIMITS), b"\r\n\r\nHEAD  / HTTP/1.1\r\n\r\n"
+    assert reader.read(raw[:cut]) is None
+    with pytest.raises(Malformed):
+        reader.read(raw[cut:])
+    assert reader.is_head(raw[cut:])
+    with pytest.raises(Malformed):
+        RequestReader(LIMITS).read(raw)
+    assert RequestReader(LIMITS).is_head(raw)
+
+
 def sized(*, line: int, field: int, fields: int, head: int) -> bytes:
     """A request with a line and a field of so many bytes, so many fields, and so many bytes of fields together."""
     start = b"GET /%b HTTP/1.1\r\n" % (b"a" * (line - len(b"GET / HTTP/1.1")))

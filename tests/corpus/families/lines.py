@@ -95,9 +95,15 @@ def _spaces() -> Iterator[Case]:
     for before in _BEFORE:
         gets = 501 if before in {b";", b","} else 400
         yield case(f"{shown(before)} before the line", before + GET + b"\r\n" + SMUGGLED, 400 if gets == 501 else gets)
-    for count in (1, 2, 3, 8):
+    for count in (1, 2, 3, 8, 16):
         yield case(f"{count} empty lines before the line", b"\r\n" * count + GET + b"\r\n", GOT)
         yield case(f"{count} empty lines between", GET + b"\r\n" + b"\r\n" * count + GET + b"\r\n", GOT, GOT)
+    for count in (17, 1000):
+        yield case(f"{count} empty lines before the line", ((b"\r\n", count), GET, b"\r\n"), 400)
+        yield case(f"{count} empty lines between", (GET, b"\r\n", (b"\r\n", count), GET, b"\r\n"), GOT, 400)
+        yield case(f"{count} empty lines, and a byte more", ((b"\r\n", count), b"\r"), 400)
+    yield case("empty lines without end", ((b"\r\n", 30_000),), 400)
+    yield case("16 empty lines before each of two", ((b"\r\n", 16), GET, (b"\r\n", 17), GET, b"\r\n"), GOT, GOT)
     yield case("a bare LF behind the line", b"GET /open/a HTTP/1.1\n" + HOST + b"\r\n", 400)
     yield case("bare LFs everywhere", b"GET /open/a HTTP/1.1\nHost: a.test\n\n", 400)
     yield case("a bare CR behind the line", b"GET /open/a HTTP/1.1\r" + HOST + b"\r\n", 400)

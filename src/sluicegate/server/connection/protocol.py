@@ -294,7 +294,8 @@ class Connection(asyncio.Protocol):
         """End what is late, and tell whether it was; let go of what is no use to a client that has gone quiet."""
         if now < self._deadline and now < self._stalled:
             is_quiet = self._head is None and self._deadline - now < self._shared.limits.idle - _REMEMBERED
-            self._reader = None if is_quiet and not self._arriving else self._reader
+            if is_quiet and self._reader is not None and self._reader.is_spare:
+                self._reader = None
             return False
         if self._ending:
             self.transport.abort()

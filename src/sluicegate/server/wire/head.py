@@ -17,7 +17,7 @@ from sluicegate.server.wire.fields import Fields
 from sluicegate.server.wire.limits import Limits
 from sluicegate.server.wire.malformed import Malformed
 from sluicegate.server.wire.repeated import unrepeated
-from sluicegate.server.wire.request_line import start_line
+from sluicegate.server.wire.request_line import empty_lines, start_line
 from sluicegate.server.wire.target import Target, is_host
 
 CHUNKED: Final = -1
@@ -27,7 +27,6 @@ CHUNKED: Final = -1
 # then is twice the head itself, and those who send a byte a second are thousands. Beyond, reading anew would cost more.
 _READ_ANEW: Final = 2048
 
-_EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)++")
 _PARTIAL_LINE: Final = re.compile(rb"[\x20-\x7e]*\r?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 # Where chunks end is told by what comes last, and once. `identity` is no coding any more, so it is read in two ways.
@@ -102,7 +101,8 @@ class RequestReader:
     """Reads one head after another from the bytes of one connection, however they are cut."""
 
     __slots__ = (
-        "_fed", "_fields", "_has_read", "_held", "_last", "_limits", "_parser", "_secured", "_small", "_start", "rest"
+        "_empty", "_fed", "_fields", "_has_read", "_held", "_last", "_limits", "_parser", "_secured", "_small",
+        "_start", "rest",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, *, secured: bool = False) -> None:
@@ -116,6 +116,7 @@ class RequestReader:
         self._last: Head | None = None
         self._has_read = False
         self._held = b""
+        self._empty = 0
         self._fed = 0
         self._start: tuple[str, Target, bool] | None = None
         self.rest = b""
@@ -125,9 +126,14 @@ class RequestReader:
         """Tell whether part of a head has come."""
         return bool(self._held)
 
+    @property
+    def is_spare(self) -> bool:
+        """Tell whether another reader would do as well: no part of a head has come, nor an empty line before one."""
+        return not (self._held or self._empty)
+
     def is_head(self, data: bytes) -> bool:
-        """Tell whether what is being read, or else this, is a HEAD: no answer to it has content (RFC 9110, 9.3.2)."""
-        return (self._held or data).startswith(b"HEAD ")
+        """Tell whether what is being read, and then this, is a HEAD: no answer to it has content (RFC 9110, 9.3.2)."""
+        return (self._held + data).lstrip(b"\r\n").startswith(b"HEAD ")
 
     def read(self, data: bytes) -> Head | None:
         """Return the head when it is whole, and leave in `rest` what came after it; None when more must come.
@@ -156,9 +162,11 @@ class RequestReader:
         searched = max(0, len(self._held) - 3)
         if self._held:
             data = self._held + data
-        # empty lines before a request are forgiven (RFC 9112, 2.2)
         if data.startswith(b"\r\n"):
-            data, searched = _EMPTY_LINES.sub(b"", data), 0
+            place = empty_lines(data, before=self._empty)
+            self._empty += place // 2
+            self._last = None  # so the next head is read in full, and from there they are counted anew
+            data, searched = data[place:], 0
         end = data.find(b"\r\n\r\n", searched) + 4
         if end < 4:  # noqa: PLR2004 - not found
             self._wait(data)
@@ -173,7 +181,7 @@ class RequestReader:
         pairs = fields.pairs
         # the next head is for another parser: this one may wait for a body, or for nothing more at all
         self._fields = self._parser = None
-        self._held, self._fed, self._start = b"", 0, None
+        self._held, self._empty, self._fed, self._start = b"", 0, 0, None
         self.rest = data[end:]
         method, target, http11 = start
         block = self._read_block(data[line_end:end], pairs, target, http11=http11)

@@ -1,10 +1,14 @@
-"""The first line of a request: its method, its target, its version (RFC 9112, 3), and nothing else."""
+"""The first line of a request: its method, its target, its version (RFC 9112, 3), and what is forgiven before it."""
 
 import re
 from typing import Final
 
 from sluicegate.server.wire.malformed import Malformed
 from sluicegate.server.wire.target import Target, read_target
+
+# One is forgiven everywhere (RFC 9112, 2.2), for old clients sent it behind a body, and a few cost nothing. But while
+# they come no request has begun whose time could be over, so that without a bound they would be read for minutes.
+_MOST_EMPTY: Final = 16
 
 # Registered methods that llhttp reads too. CONNECT asks for a tunnel; TRACE would send back to a client what the gate
 # told the upstream about it; both are answered here.
@@ -19,6 +23,19 @@ _LINE: Final = re.compile(rb"[\x20-\x7e]*")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Checked here and not left to llhttp, which never sees the request line of a head whose fields came before.
 _ORIGIN_FORM: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+
+
+def empty_lines(data: bytes, *, before: int) -> int:
+    """Return how many bytes of empty lines these begin with; so many lines came `before`.
+
+    Raises `Malformed`.
+    """
+    place = 0
+    while data.startswith(b"\r\n", place):
+        place += 2
+        if before + place // 2 > _MOST_EMPTY:
+            raise Malformed(400, "syntax", "There are too many empty lines before a request")
+    return place
 
 
 def start_line(line: bytes) -> tuple[str, Target, bool]:
