@@ -339,13 +339,26 @@ def test_the_upstream_may_be_a_unix_socket(tmp_path_factory: pytest.TempPathFact
                 assert wire.receive().body == b"ok"
 
 
-def test_a_body_that_breaks_on_the_way_ends_both_sides(wire: Wire, behind: Listening) -> None:
+@pytest.mark.parametrize(
+    ("broken", "status"),
+    [
+        (b"nonsense\r\n", 400),
+        (b"3\r\ndef\r\nnonsense\r\n", 400),
+        (b"0\r\nX : y\r\n\r\n", 400),
+        (b"0\r\n" + b"X: y\r\n" * 101, 431),
+    ],
+    ids=["chunk", "chunk behind a good one", "trailer", "too many trailers"],
+)
+def test_a_body_that_breaks_on_the_way_ends_both_sides(
+    wire: Wire, behind: Listening, broken: bytes, status: int
+) -> None:
+    """Nothing of the packet in which it breaks goes up, above all no last chunk."""
     wire.send(request("/a", BEARER, CHUNKED, method="POST") + b"3\r\nabc\r\n")
     peer = behind.accept()
     peer.request()
     assert peer.body(8) == b"3\r\nabc\r\n"
-    wire.send(b"nonsense\r\n")
-    assert wire.receive().status == 400
+    wire.send(broken)
+    assert wire.receive().status == status
     assert wire.is_closed()
     assert peer.is_closed()
 
