@@ -196,7 +196,8 @@ def _with_headers(got: wire.Response, managed: Callable[[wire.Response], Fields]
 
 
 def _as_upstream_saw(got: wire.Response) -> Fields:
-    return tuple((name, value) for name, value in json.loads(got.body)["managed"])
+    # of what it says to a preflight nothing comes back; what it was told of one is asked in tests/attacks
+    return tuple((name, value) for name, value in json.loads(got.body)["managed"]) if got.body else ()
 
 
 def _as_answered(got: wire.Response) -> Fields:
