@@ -1,15 +1,18 @@
 """Whatever lasts ends with its token: a long question, the wait for an answer, and an answer that stops on its way."""
 
 import json
+import select
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
+from sluicegate.server.routes import Proxy, Upstream
 from tests.events.gate import Streams, bearer, streaming
 from tests.server.upstream import OK, Listening, Peer, upstream
 from tests.table.tokens import NOW, mint
-from tests.wire import Wire, connected, request
+from tests.wire import WITHIN, Wire, connected, request
 
 KEY = "BLACKLIST:sub:alice"
 
@@ -78,3 +81,23 @@ def test_a_quick_answer_is_not_registered(behind: Listening) -> None:
         assert wire.receive().status == 200
         assert hub.hub.live.open == 0
         assert not hub.hub.live.ended
+
+
+def test_nothing_is_sent_where_the_token_ended_while_a_connection_was_looked_for() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening, ExitStack() as stack:
+        port = listening.getsockname()[1]
+        # its backlog is full, so that whoever comes waits until there is room
+        stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        with streaming(proxied=Proxy(Upstream("127.0.0.1", port))) as hub, connected(hub.gate.address) as wire:
+            wire.send(request("/api/x", bearer(mint())))
+            while not hub.gate.gateway.upstreams[0]["in_flight"]:
+                hub.gate.turn()
+            hub.revoke(KEY)
+            # the time of the gateway itself is to pass, and it is not the test's
+            assert not select.select([wire.socket], [], [], 0.6)[0]
+            stack.enter_context(listening.accept()[0])
+            assert wire.receive().status == 401
+            late = stack.enter_context(listening.accept()[0])
+            late.settimeout(WITHIN)
+            with suppress(ConnectionResetError):
+                assert late.recv(1) == b""

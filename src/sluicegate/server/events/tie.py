@@ -95,13 +95,13 @@ class Tie:
         "_guard",
         "_is_held",
         "_is_leaving",
-        "_is_over",
         "_is_passing",
         "_is_spoken",
         "_last",
         "_tunnel",
         "ends",
         "identifiers",
+        "is_over",
         "is_stream",
     )
 
@@ -126,7 +126,7 @@ class Tie:
         self._is_held = False
         self._is_passing = False
         self._is_leaving = False
-        self._is_over = False
+        self.is_over = False
         self._last = _NEXT
         self._tunnel: Callable[[Refuse], None] | None = None
 
@@ -154,11 +154,11 @@ class Tie:
         if self.is_stream or now - self._begun >= LONG:
             self.hold()
         has_passed, self._is_passing = self._is_passing, self._is_held
-        return self._is_held and not has_passed and not self._is_over
+        return self._is_held and not has_passed and not self.is_over
 
     def hold(self) -> None:
         """Take note that it may last, and ask once more whether its token is good. May end it."""
-        if not (self._is_held or self._is_over):
+        if not (self._is_held or self.is_over):
             self._is_held = True
             self._guard.hold(self)
 
@@ -174,7 +174,7 @@ class Tie:
 
     def over(self) -> None:
         """The response has ended by itself."""
-        self._is_over = True
+        self.is_over = True
         if self._is_held:
             self._guard.forget(self)
 
@@ -182,7 +182,7 @@ class Tie:
         """End an event stream in good order, as soon as it stands between two of the upstream's events."""
         self._is_leaving = True
         transport = self._client.transport
-        if self._is_over or not self._is_spoken or not self._at_boundary or transport.get_write_buffer_size():
+        if self.is_over or not self._is_spoken or not self._at_boundary or transport.get_write_buffer_size():
             return
         self.over()
         self._exchange.cancel()
@@ -194,7 +194,7 @@ class Tie:
 
         So nobody takes it for whole.
         """
-        if self._is_over:
+        if self.is_over:
             return
         self.over()
         if self._tunnel is not None:

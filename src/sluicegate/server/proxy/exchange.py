@@ -67,11 +67,9 @@ class ProxyExchange:
         self._reply: Reply | None = None
         self._framing: Final = framing
         self._begun = pool.clock.now
-        self._answered = False
+        self._answered = self._uploaded = self.ready = False
         self._interim = 0
-        self._uploaded = False
         self._sending: Final = sending
-        self.ready = False
         self._tie: Tie | None = None
         self._upgrade: Final = upgrade
 
@@ -90,9 +88,13 @@ class ProxyExchange:
         return self._search
 
     def found(self, pool: Pool, link: Link) -> None:
-        """Send the request on a connection that was looked for."""
+        """Send the request on a connection that was looked for, which may have taken longer than its token is good."""
         self._pool = pool
-        self._send(link)
+        self.lasts(pool.clock.now)
+        if self._tie is not None and self._tie.is_over:
+            link.close()
+        else:
+            self._send(link)
 
     def _send(self, link: Link) -> None:
         self._link, self._reader = link, link.reader
