@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
+from sluicegate.core.flow import Hits
+from sluicegate.errors import StateUnavailable
 from sluicegate.server.routes import Proxy, Upstream
 from tests.events.gate import Streams, bearer, streaming
 from tests.server.upstream import OK, Listening, Peer, upstream
@@ -101,3 +103,45 @@ def test_nothing_is_sent_where_the_token_ended_while_a_connection_was_looked_for
             late.settimeout(WITHIN)
             with suppress(ConnectionResetError):
                 assert late.recv(1) == b""
+
+
+class Blinks:
+    """A store that is away for one question, the second."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def find(self, _: tuple[str, ...]) -> Hits:
+        self.asked += 1
+        if self.asked == 2:
+            raise StateUnavailable("gone")
+        return {}
+
+
+def test_a_store_that_is_away_for_a_moment_costs_nobody_what_was_admitted(behind: Listening) -> None:
+    store = Blinks()
+    with streaming(proxied=behind.proxy, asked=store) as hub, connected(hub.gate.address) as wire:
+        wire.send(request("/api/x", bearer(mint())))
+        peer = behind.accept()
+        peer.request()
+        while store.asked < 3:
+            hub.gate.turn()
+        peer.send()
+        assert wire.receive().status == 200
+
+
+def test_a_store_that_stays_away_ends_what_lasts(behind: Listening) -> None:
+    class Away(Blinks):
+        def find(self, keys: tuple[str, ...]) -> Hits:
+            self.asked = min(self.asked, 1)
+            return super().find(keys) if not self.asked else self.gone()
+
+        def gone(self) -> Hits:
+            raise StateUnavailable("gone")
+
+    with streaming(proxied=behind.proxy, asked=Away()) as hub, connected(hub.gate.address) as wire:
+        wire.send(request("/api/x", bearer(mint())))
+        peer = behind.accept()
+        peer.request()
+        assert json.loads(wire.receive().body)["reason"] == "state_unavailable"
+        assert peer.is_closed()

@@ -205,6 +205,9 @@ class One:
         if len(self._closed) == 5000:
             self._all_closed.set()
 
+    def break_off(self) -> None:
+        """Nothing: it has ended."""
+
 
 def test_five_thousand_streams_of_one_subject_end_after_one_revocation() -> None:
     """And what it costs the store does not grow with them."""
@@ -241,6 +244,7 @@ def test_what_expires_together_ends_some_at_a_time_and_what_is_renewed_meanwhile
         for one in many:
             live.add(one)
         live.tick()
+        await asyncio.sleep(0)
         at_once = len(closed)
         waiting = many[-1]  # it expired last, and goes on with a fresh token
         live.discard(waiting)
@@ -280,6 +284,52 @@ def test_what_goes_on_with_another_token_while_the_others_of_its_key_are_ended_i
         return len(closed), live.open == 1
 
     assert asyncio.run(scene()) == (199, True)
+
+
+@final
+class Faulty:
+    """Something whose end is defective."""
+
+    def __init__(self, live: Live, broken_off: list[object]) -> None:
+        self.identifiers = Identifiers(FindRevocation(("BLACKLIST:sub:alice",)), "0", None, KeyLayout())
+        self.ends = float(NOW)
+        self._live: Final = live
+        self._broken_off: Final = broken_off
+
+    def end(self, _: Refuse) -> None:
+        """Fail."""
+        raise LookupError("a defect")
+
+    def break_off(self) -> None:
+        """Take note of it."""
+        self._broken_off.append(self)
+
+
+@pytest.mark.parametrize("expires", [True, False])
+def test_a_defect_in_one_end_breaks_that_one_off_and_ends_neither_the_watch_nor_another(expires: bool) -> None:  # noqa: FBT001 - drawn
+    async def scene() -> tuple[int, int, list[Reason], bool, int]:
+        store, clock, told = MemoryStore(), Clock(), list[dict[str, object]]()
+        closed, broken_off = list[Reason](), list[object]()
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        decides = engine(store, clock)
+        live = Live(decides.answer, decides.policy, clock=clock)
+        live.start(PolledFeed(store, store.watch()))
+        for _ in range(2):  # what comes after it is ended like what came before
+            live.add(Faulty(live, broken_off))
+            live.add(One(0, "alice", live, closed, asyncio.Event()))
+            if expires:
+                clock.now += 10
+                live.tick()
+            else:
+                store.put("BLACKLIST:sub:alice", Entry("abuse"))
+            for _ in range(50):  # turns of the loop; a few would do
+                await asyncio.sleep(0.001)
+            store.remove("BLACKLIST:sub:alice")
+        await live.stop()
+        return len(broken_off), len(told), closed, live.is_blind, live.open
+
+    reason = Reason.EXPIRED if expires else Reason.REVOKED
+    assert asyncio.run(scene()) == (2, 2, [reason, reason], False, 0)
 
 
 @final

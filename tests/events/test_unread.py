@@ -61,6 +61,17 @@ def test_of_topics_that_were_only_read_so_many_are_remembered_and_the_first_left
     assert broker.topics == 1
 
 
+def test_a_reader_that_comes_back_when_all_that_was_kept_has_run_out_makes_no_room() -> None:
+    broker, clock = made(ttl=10)
+    (old,) = publish(broker, 1, topic="mine")
+    clock.now += 11
+    page = reading(broker, "mine", old)
+    for number in range(3 * UNREAD):
+        leave(reading(broker, f"topic-{number}"))
+    publish(broker, 2, topic="mine")
+    assert "2" in [one.data for one in page.reader.events]
+
+
 def test_a_topic_that_is_read_or_of_which_something_is_kept_makes_no_room() -> None:
     broker, _ = made()
     page = reading(broker, "read")

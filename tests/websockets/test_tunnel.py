@@ -14,7 +14,8 @@ from sluicegate.core.flow import Hits
 from sluicegate.core.revocation import Entry
 from sluicegate.errors import StateUnavailable
 from sluicegate.server.wire.limits import Limits
-from tests.events.gate import bearer
+from tests.events.gate import Streams, bearer
+from tests.server.upstream import Listening
 from tests.table.tokens import NOW, mint
 from tests.websockets.opening import ASKING, Opened, behind, frame, opened, switching
 from tests.wire import BadResponse, connected, request
@@ -135,6 +136,62 @@ class Away:
         if self.asked > 1:
             raise StateUnavailable("gone")
         return {}
+
+
+@contextmanager
+def opened_late(hub: Streams, listening: Listening) -> Iterator[Opened]:
+    """Open one whose upstream thinks for so long that the exchange is tied to its token before it answers."""
+    with connected(hub.gate.address) as wire:
+        wire.send(request("/api/ws", bearer(mint(exp=NOW + 60)), *ASKING))
+        peer = listening.accept()
+        asked = peer.request()
+        while not hub.hub.live.open:
+            hub.gate.turn()
+        peer.send(switching())
+        yield Opened(hub, wire, peer, asked, wire.receive())
+
+
+def test_one_whose_upstream_took_long_is_tied_once_and_closed_like_any_other() -> None:
+    with behind() as (hub, listening), opened_late(hub, listening) as one:
+        assert (one.answer.status, hub.hub.live.open) == (101, 1)
+        hub.revoke("BLACKLIST:sub:alice")
+        assert one.closes() == (1008, "api_key_blacklisted")
+        assert hub.hub.live.open == 0
+
+
+@pytest.mark.parametrize("expires", [True, False])
+def test_nothing_is_left_of_one_whose_upstream_took_long_and_others_end_with_their_tokens(expires: bool) -> None:  # noqa: FBT001 - drawn
+    with behind() as (hub, listening):
+        with opened_late(hub, listening) as one:
+            one.peer.send(frame(b"", opcode=8))
+            one.peer.close()
+            assert one.wire.read_exactly(2)[0] == 0x88
+        hub.gate.empty()
+        assert hub.hub.live.open == 0
+        with hub.reading("public-after", token=mint(exp=NOW + 60, sub="bob")) as stream:
+            if expires:
+                hub.clock.now += 61
+            else:
+                hub.revoke("BLACKLIST:sub:alice")
+                hub.gate.turn()
+                hub.revoke("BLACKLIST:sub:bob")
+            assert [kind for kind, _ in stream.rest()] == ["auth"]
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_bytes_behind_a_handshake_that_fails_are_no_requests(refused: bool) -> None:  # noqa: FBT001 - drawn
+    """They may be frames that came early, and what is in frames is anybody's to choose."""
+    with behind() as (hub, listening), connected(hub.gate.address) as wire:
+        wire.send(request("/api/ws", bearer(mint()), *ASKING) + request("/api/2", bearer(mint(sub="bob"))))
+        peer = listening.accept()
+        peer.request()
+        if refused:
+            hub.revoke("BLACKLIST:sub:alice")
+        else:
+            peer.close()
+        answer = wire.receive()
+        assert (answer.status, answer.header("Connection")) == (401 if refused else 502, "close")
+        assert wire.is_closed()
 
 
 def test_without_the_store_it_is_closed_so_that_the_client_comes_back() -> None:

@@ -153,8 +153,8 @@ class Broker:
         if after is None:
             place.flowing[subscription] = sink.writer()
         else:
+            place.behind.add(subscription)  # first, for what runs out may be all that the topic was kept for
             self._expire(place, int(self._clock() * 1000))
-            place.behind.add(subscription)
         return subscription
 
     def publish(self, topic: str, data: str, *, event: str = "") -> Published:
@@ -242,7 +242,11 @@ class Broker:
             self._bare.pop(topic.name, None)
             self._bare[topic.name] = topic
             if len(self._bare) > self._unread:
-                self._forget(next(iter(self._bare.values())))
+                oldest = next(iter(self._bare.values()))
+                if oldest.is_bare:
+                    self._forget(oldest)
+                else:
+                    del self._bare[oldest.name]
 
     def _forget(self, topic: Topic) -> None:
         if self._topics.pop(topic.name, None) is None:

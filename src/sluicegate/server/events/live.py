@@ -11,7 +11,7 @@ it may end; what ends by itself is found in one look.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol, cast, final
 
 from sluicegate.core.check_state import UNKNOWN, check_state
@@ -50,6 +50,10 @@ class Opened(Protocol):
 
     def end(self, refuse: Refuse) -> None:
         """End now, and say why where that can be said. It leaves the registry by itself."""
+        ...
+
+    def break_off(self) -> None:
+        """End now, without a word."""
         ...
 
 
@@ -143,11 +147,14 @@ class Live:
             self._settle(opened, asked, outcome)
 
     async def _later(self, opened: Opened, asked: Identifiers, pending: Coroutine[Any, Any, Refuse | None]) -> None:
-        refuse: Refuse | None = _AWAY  # what a defect comes to: nobody may stay open who was not asked about
+        is_sound = False
         try:
             refuse = await pending
+            is_sound = True
         finally:
-            self._settle(opened, asked, refuse)
+            if not is_sound:  # nobody may stay open who was not asked about
+                self._end_asked(opened, asked, _AWAY)
+        self._settle(opened, asked, refuse)
 
     def _asked(self, task: asyncio.Task[None]) -> None:
         self._asking.discard(task)
@@ -155,9 +162,12 @@ class Live:
             task.get_loop().call_exception_handler({"message": "a stream was asked about in vain", "exception": defect})
 
     def _settle(self, opened: Opened, asked: Identifiers, refuse: Refuse | None) -> None:
-        # it may have ended meanwhile, or go on with yet another token, about which the next question is
-        if refuse is not None and opened.identifiers is asked and self._is_open(opened):
-            self._end(opened, refuse)
+        if refuse is not None and refuse.state_unknown and self._tasks and not self.is_blind:
+            # it was admitted, and is as good as all else that is open: the store has as long to come back
+            self._due.update(dict.fromkeys(asked.question.keys))
+            self._wake.set()
+        elif refuse is not None:
+            self._end_asked(opened, asked, refuse)
 
     def changed(self, key: str) -> None:
         """Take note that this key may have come to stand; what it may end is looked at next. Empty: any may have."""
@@ -182,7 +192,7 @@ class Live:
             opened = self._expired.popleft()
             # it may have ended otherwise meanwhile, or go on with a fresh token
             if self._is_open(opened) and is_past(opened, now):
-                self._end(opened, Refuse(reason=Reason.EXPIRED))
+                self._end_apart(opened, opened.identifiers, Refuse(reason=Reason.EXPIRED))
         if self._expired:
             asyncio.get_running_loop().call_soon(self._expire)
 
@@ -213,7 +223,7 @@ class Live:
         self.is_blind = True
         task.get_loop().call_exception_handler({"message": "open streams are watched no more", "exception": defect})
         for opened in self._under(list(self._by_key)):
-            self._end(opened, _AWAY)
+            self._end_apart(opened, opened.identifiers, _AWAY)
 
     async def _watch(self, feed: RevocationFeed) -> None:
         pause = _FIRST_PAUSE
@@ -238,24 +248,21 @@ class Live:
         keys = [key for key in keys if key in self._by_key]
         hits = await self._hits(keys) if keys else {}
         if hits is None:
-            await self._end_all(self._under(keys), _AWAY)
+            await self._end_all([(opened, opened.identifiers, _AWAY) for opened in self._under(keys)])
             return
         for key, value in hits.items():
             stand: Hits = {key: value}
-            for opened, revocation in self._revoked(self._under((key,)), stand):
-                if key in opened.identifiers.question.keys:  # it may go on with another token by now
-                    refuse = Refuse(reason=Reason.REVOKED, detail=revocation.reason, jti=opened.identifiers.jti)
-                    await self._end_all((opened,), refuse)
+            await self._end_all(list(self._revoked(self._under((key,)), stand)))
 
-    def _revoked(self, all_opened: Iterable[Opened], hits: Hits) -> Iterator[tuple[Opened, Revocation]]:
+    def _revoked(self, all_opened: Iterable[Opened], hits: Hits) -> Iterator[tuple[Opened, Identifiers, Refuse]]:
         """Find those that a hit covers: a cut-off spares tokens that were issued after it."""
         known: dict[float | None, tuple[str, Revocation] | None] = {}
         for opened in all_opened:
-            issued_at = opened.identifiers.issued_at
-            if issued_at not in known:
-                known[issued_at] = strongest(hits, issued_at, self._policy.layout)
-            if (found := known[issued_at]) is not None:
-                yield opened, found[1]
+            asked = opened.identifiers
+            if asked.issued_at not in known:
+                known[asked.issued_at] = strongest(hits, asked.issued_at, self._policy.layout)
+            if (found := known[asked.issued_at]) is not None:
+                yield opened, asked, Refuse(reason=Reason.REVOKED, detail=found[1].reason, jti=asked.jti)
 
     async def _hits(self, keys: list[str]) -> Hits | None:
         """Ask the store, for as long as it takes; None when a gate that fails closed has waited long enough."""
@@ -281,12 +288,28 @@ class Live:
                 found[there] = None
         return list(found)
 
-    async def _end_all(self, all_opened: Iterable[Opened], refuse: Refuse) -> None:
-        for opened in all_opened:
-            self._end(opened, refuse)
-            if self.ended.total() % _ENDED_AT_ONCE == 0:
+    async def _end_all(self, refused: Sequence[tuple[Opened, Identifiers, Refuse]]) -> None:
+        for number, (opened, identifiers, refuse) in enumerate(refused, 1):
+            self._end_apart(opened, identifiers, refuse)
+            if number % _ENDED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # others are served meanwhile
+
+    def _end_apart(self, opened: Opened, asked: Identifiers, refuse: Refuse) -> None:
+        """End one in a callback of its own: a defect in it is told there, and ends neither the watch nor another."""
+        asyncio.get_running_loop().call_soon(self._end_asked, opened, asked, refuse)
+
+    def _end_asked(self, opened: Opened, asked: Identifiers, refuse: Refuse) -> None:
+        # it may have ended meanwhile, or go on with yet another token, about which the next question is
+        if opened.identifiers is asked and self._is_open(opened):
+            self._end(opened, refuse)
 
     def _end(self, opened: Opened, refuse: Refuse) -> None:
         self.ended[refuse.reason] += 1
-        opened.end(refuse)
+        is_sound = False
+        try:
+            opened.end(refuse)
+            is_sound = True
+        finally:
+            if not is_sound:
+                self.discard(opened)
+                opened.break_off()

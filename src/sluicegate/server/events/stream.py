@@ -106,6 +106,12 @@ class EventStream:
         else:
             self._part(parting(refuse))
 
+    def break_off(self) -> None:
+        """End without a word."""
+        self._leave()
+        self._home.forget(self)
+        self._client.abort()
+
     # as what a topic writes to
 
     def write(self, wrapped: bytes) -> None:

@@ -209,3 +209,8 @@ class Tie:
         self._exchange.cancel()
         transport.write(chunk(parting(refuse)) + b"0\r\n\r\n")
         self._client.finish(close=True)
+
+    def break_off(self) -> None:
+        """End it without a word."""
+        self.over()
+        self._client.abort()

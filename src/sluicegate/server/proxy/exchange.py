@@ -81,8 +81,6 @@ class ProxyExchange:
         else:
             self._send(link)
 
-    # the way up
-
     def _searching(self) -> Search:
         self._search = self._search or Search(self, self._client, self._pool, self._balance, request=self._id)
         return self._search
@@ -129,8 +127,6 @@ class ProxyExchange:
         """Read no more of the body while the upstream does not take it."""
         self._client.intake.fill(full=full)
 
-    # the way down
-
     def received(self, data: bytes) -> None:
         """Pass on what the upstream sends."""
         try:
@@ -149,9 +145,11 @@ class ProxyExchange:
             out = self._framing.head(reply, self._head, self._client, date=self._pool.clock.date, id_line=self._id_line)
         body, framing = reply.body, self._framing
         if body is None or framing.bare:
+            if body is not None and data:
+                body.read(data)
             if out:  # else it is what follows a response that is over
                 self._pass(out)
-                self._finish(clean=body is None and not data)
+                self._finish(clean=not data if body is None else body.done and not body.rest)
             return
         piece = body.read(data) if data else b""
         if out and not body.done:
@@ -197,7 +195,7 @@ class ProxyExchange:
         if self._answered:
             return False
         self._drop()
-        self._client.respond(refusal(refuse, request_id=self._id), more=self._framing.cors)
+        self._framing.answer(self._client, refusal(refuse, request_id=self._id))
         return True
 
     def _passed(self, piece: bytes, body: Body) -> None:
@@ -221,11 +219,13 @@ class ProxyExchange:
 
     def _pass_interim(self, reply: Reply) -> None:
         if reply.status == _SWITCHING and self._upgrade is not None and self._link is not None:
+            if self._tie is not None:
+                self._tie.over()  # from here on the tunnel is tied
             self._upgrade.follow(self._client, self._link, reply, self._reader.rest, more=self._id_line)
             self._link, self._reader.rest = None, b""
             return
         self._interim += 1
-        if lines := interim(reply, self._head.block, count=self._interim):
+        if (lines := interim(reply, self._head.block, count=self._interim)) and not self._framing.bare:
             self._client.transport.write(lines)
 
     def _finish(self, *, clean: bool) -> None:
@@ -281,7 +281,7 @@ class ProxyExchange:
             return
         reason = {408: "timeout", 504: "upstream_timeout"}.get(status, "upstream")
         answer = problem(status, reason, message, request_id=self._id)
-        self._client.respond(answer, more=self._framing.cors, close=reason == "timeout")
+        self._framing.answer(self._client, answer, close=reason == "timeout")
 
     def late(self) -> None:
         """Something took too long; find out who is to blame."""

@@ -2,6 +2,7 @@
 
 from typing import Final, final
 
+from sluicegate.adapters.render import Response
 from sluicegate.server.connection.protocol import Connection
 from sluicegate.server.wire.body import Body
 from sluicegate.server.wire.head import Block, Head
@@ -10,7 +11,7 @@ from sluicegate.server.wire.respond import connection_line
 from sluicegate.server.wire.trailers import LAST_CHUNK, closing
 
 _FOR_PREFLIGHTS: Final = (b"access-control-", b"allow:", b"date:", b"vary:")
-_NO_CONTENT: Final = 204
+_WITHOUT_LENGTH: Final = frozenset({204, 304})  # RFC 9110, 8.6: none of ours says how long the other is
 
 
 @final
@@ -36,10 +37,9 @@ class Framing:
 
     def head(self, reply: Reply, head: Head, client: Connection, *, date: bytes, id_line: bytes) -> bytes:
         """Write the head that the client gets, framed for it, and ours where the upstream's says nothing."""
-        http11, intake = head.block.http11, client.intake
+        http11 = head.block.http11
         # an answer before the end of the question: the rest of the question is not waited for
-        self.last = client.last(head) or not (head.plain or intake.whole)
-        self.last |= self._upgrades and bool(intake.held)  # frames, perhaps, and no requests
+        self.last = client.last(head) or not (head.plain or client.intake.whole) or self._holds_frames(client)
         if self.bare:
             _strip(reply)
         elif reply.body is not None and not reply.body.sized:
@@ -49,6 +49,14 @@ class Framing:
             return b"%b%b\r\n" % (reply.lines, id_line)  # what nearly all come to
         lines = reply.for_client(chunked=self.chunked, cors=self.cors, date=date)
         return b"".join((*lines, connection_line(http11=http11, last=self.last), id_line, b"\r\n"))
+
+    def answer(self, client: Connection, response: Response, *, close: bool = False) -> None:
+        """Give an answer of our own in place of the upstream's."""
+        client.respond(response, more=self.cors, close=close or self._holds_frames(client))
+
+    def _holds_frames(self, client: Connection) -> bool:
+        """Tell whether what came behind the request may be frames of what it wanted to speak, and no requests."""
+        return self._upgrades and bool(client.intake.held)
 
     def piece(self, piece: bytes, body: Body, *, client: Block, reply: Reply) -> bytes:
         """Write a piece of the body, and its end where it is the last."""
@@ -67,5 +75,5 @@ def _strip(reply: Reply) -> None:
     """Leave of a response its status, and what a browser reads of it after a preflight (WHATWG Fetch, 4.8)."""
     start, *fields = reply.lines.split(b"\r\n")
     kept = [line for line in fields if line.lower().startswith(_FOR_PREFLIGHTS)]
-    length = [] if reply.status == _NO_CONTENT else [b"Content-Length: 0"]
+    length = [] if reply.status in _WITHOUT_LENGTH else [b"Content-Length: 0"]
     reply.lines = b"\r\n".join((start, *kept, *length, b""))
