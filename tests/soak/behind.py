@@ -1,12 +1,17 @@
 """An upstream of a soak: it answers, takes bodies, streams without end, and fails in the ways that upstreams fail."""
 
 import asyncio
+import random
 from contextlib import suppress
 from typing import Final
+
+from tests.websockets.opening import frame, switching
 
 _SAID: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 BIG: Final = 300_000
 EVENT: Final = b"data: from behind\n\n"
+THINKS: Final = 0.8
+"""Seconds: longer than a gateway leaves an exchange untied."""
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,12 +39,13 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         case b"big":
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BIG + b"x" * BIG)
         case b"feed":
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-            while not reader.at_eof():
-                writer.write(b"%x\r\n%b\r\n" % (len(EVENT), EVENT))
-                await writer.drain()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(reader.read(1), 0.2)
+            await _stream(reader, writer)
+            return False
+        case b"slow":
+            await asyncio.sleep(THINKS)
+            writer.write(_SAID)
+        case b"socket":
+            await _speak(reader, writer)
             return False
         case b"size":
             text = b"%d" % size
@@ -48,6 +54,23 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             writer.write(_SAID)
     await writer.drain()
     return True
+
+
+async def _stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while not reader.at_eof():
+        writer.write(b"%x\r\n%b\r\n" % (len(EVENT), EVENT))
+        await writer.drain()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.2)
+
+
+async def _speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(random.choice((0, THINKS)))  # noqa: S311 - chance
+    writer.write(switching())
+    while piece := await reader.read(1000):
+        writer.write(frame(b"heard %d bytes" % len(piece)))
+        await writer.drain()
 
 
 async def _body(reader: asyncio.StreamReader, head: bytes) -> int:

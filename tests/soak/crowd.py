@@ -9,11 +9,13 @@ from typing import Final, final
 
 from tests.cli.issuer import Issuer
 from tests.soak.behind import BIG, EVENT
+from tests.websockets.opening import ASKING, frame
 
 WITHIN: Final = 20.0
 _TOPICS: Final = 20
 _USERS: Final = 50
 _NAMES: Final = 3000
+_HALF: Final = 0.5
 
 Wires = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -59,6 +61,9 @@ class Crowd:
             self._reads_a_feed,
             self._publishes,
             self._publishes,
+            self._waits,
+            self._is_revoked_meanwhile,
+            self._speaks,
         )
 
     async def play(self, players: int, done: asyncio.Event) -> None:
@@ -151,9 +156,7 @@ class Crowd:
                 await reader.readuntil(b"\n\n")
 
     async def _is_revoked(self) -> None:
-        # a store keeps what has expired for an hour: names come again, so that it does not grow with them
-        self._revoked += 1
-        name = f"revoked-{self._revoked % _NAMES}"
+        name = self._next_name()
         path = self._dice.choice((f"/events/{self._topic()}", "/api/feed"))
         async with self._reading(path, self.issuer(2, jti=name)) as (reader, _):
             await asyncio.to_thread(self._revoke, f"BLACKLIST:key:{name}")
@@ -169,10 +172,43 @@ class Crowd:
             await reader.readuntil(EVENT)
             await reader.readuntil(EVENT)
 
+    # what lasts without being a stream
+
+    async def _waits(self) -> None:
+        async with self._connected() as wires:
+            await self._asks(wires, "/api/slow", body=b"hello")
+
+    async def _is_revoked_meanwhile(self) -> None:
+        name = self._next_name()
+        more, sent = "Transfer-Encoding: chunked\r\n", b"3\r\nand\r\n"
+        path, more, sent = self._dice.choice((("/api/slow", "", b""), ("/api/size", more, sent)))
+        async with self._connected() as wires:
+            asking = self._asks(wires, path, self.issuer(5, jti=name), more=more, sent=sent, status=401)
+            await asyncio.gather(asking, asyncio.to_thread(self._revoke, f"BLACKLIST:key:{name}"))
+
+    async def _speaks(self) -> None:
+        name = self._next_name()
+        async with self._connected() as (reader, writer):
+            asked = "".join(f"{field}: {value}\r\n" for field, value in ASKING)
+            writer.write(self._head("GET", "/api/socket", self.issuer(6, jti=name), asked))
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 101 "):
+                raise Unexpected(f"a WebSocket is answered with {head[:40]!r}")
+            writer.write(frame(b"hello", mask=b"mask"))
+            await reader.readexactly(2)
+            if self._dice.random() < _HALF:
+                await asyncio.to_thread(self._revoke, f"BLACKLIST:key:{name}")
+                await self._ends(reader, b"api_key_blacklisted")
+
     async def _publishes(self) -> None:
         await self._publish(self._topic(), b"x" * self._dice.randrange(2000))
 
     # what scenes are made of
+
+    def _next_name(self) -> str:
+        # a store keeps what has expired for an hour: names come again, so that it does not grow with them
+        self._revoked += 1
+        return f"revoked-{self._revoked % _NAMES}"
 
     def _topic(self) -> str:
         return f"topic-{self._dice.randrange(_TOPICS)}"
