@@ -60,7 +60,7 @@ class ProxyExchange:
         self._id_line = b"X-Request-ID: %b\r\n" % request_id.encode()
         self._request = b"%b%b\r\n" % (lines, self._id_line)
         self._guard: Final = guard
-        self._decision: Final = decision
+        self._decision = decision
         self._reader: ReplyReader
         self._link: Link | None = None
         self._search: Search | None = None
@@ -214,7 +214,7 @@ class ProxyExchange:
         self._head = settled(self._head)
         self._request, self._search = (self._request, self._search) if is_kept else (b"", None)
         if reply is not None:
-            reply.lines, reply.fields, self._id_line = b"", {}, b""
+            reply.lines, reply.fields, self._id_line, self._decision = b"", {}, b"", None
         self._client.settle(self._head)
 
     def _pass_interim(self, reply: Reply) -> None:
