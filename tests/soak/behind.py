@@ -76,7 +76,7 @@ async def _speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def _body(reader: asyncio.StreamReader, head: bytes) -> int:
     if b"transfer-encoding: chunked" in head:
         total = 0
-        while size := int(await reader.readline(), 16):
+        while size := int(await reader.readuntil(b"\n"), 16):
             await reader.readexactly(size + 2)
             total += size
         await reader.readexactly(2)
