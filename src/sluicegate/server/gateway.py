@@ -11,7 +11,7 @@ from sluicegate.core.decision import Admit, Decision, Reason, Refuse
 from sluicegate.core.request import Request
 from sluicegate.engine import Engine, new_id
 from sluicegate.ports import Instrument
-from sluicegate.server.actions import Action, Passing, Saying, Telling
+from sluicegate.server.actions import Action, Saying, Telling
 from sluicegate.server.connection.certificate import Certificate
 from sluicegate.server.connection.listener import Address, Listener
 from sluicegate.server.connection.meter import Told
@@ -23,6 +23,7 @@ from sluicegate.server.events.streaming import Renewing, Streaming
 from sluicegate.server.events.ticketing import Ticketing
 from sluicegate.server.events.tie import Guard
 from sluicegate.server.origin import Pages
+from sluicegate.server.passing import Passing
 from sluicegate.server.plan import Place, Plan
 from sluicegate.server.proxy.pool import Pool
 from sluicegate.server.proxy.websocket import Tunnels
@@ -46,19 +47,15 @@ from sluicegate.server.wire.respond import empty, problem
 T = TypeVar("T")
 
 
-def _nobody(_: str) -> bool:
-    return False
-
-
 @final
 class Gateway:
     """Serves routes on one listener.
 
-    `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed, or, where the gate `reads_forwarded`,
-    whose `Forwarded` is; `rate` bounds what one address may ask; `cors_allowed_origins` are the pages that may read
-    answers; `hub` serves event routes; `guard` ends what an upstream streams when its token ends; `instrument` is told
-    what upstreams fail at; with a `certificate` clients speak TLS; `announces` tells whether a peer sends a PROXY
-    protocol header ahead; `tell` is told of each request when its answer has ended. All of it lives on one event loop.
+    `trusted` tells whether a peer is a proxy whose `X-Forwarded-*` are believed, or `Forwarded`, where the gate
+    `reads_forwarded`; `rate` bounds what one address may ask; pages of `cors_allowed_origins` may read answers; `hub`
+    serves event routes; `guard` ends what lasts with its token; `instrument` is told what upstreams fail at; with a
+    `certificate` clients speak TLS; `announces` tells whether a peer sends a PROXY protocol header ahead; `tell` is
+    told of each request when its answer has ended. All of it lives on one event loop.
     """
 
     def __init__(
@@ -67,7 +64,7 @@ class Gateway:
         engine: Engine,
         routes: Sequence[Route],
         limits: Limits | None = None,
-        trusted: Callable[[str], bool] = _nobody,
+        trusted: Callable[[str], bool] = lambda _: False,
         reads_forwarded: bool = False,
         cors_allowed_origins: Sequence[str] = (),
         rate: Rate | SharedRate | None = None,
