@@ -332,6 +332,31 @@ def test_a_defect_in_one_end_breaks_that_one_off_and_ends_neither_the_watch_nor_
     assert asyncio.run(scene()) == (2, 2, [reason, reason], False, 0)
 
 
+def test_a_store_that_is_silent_is_waited_for_once_and_not_for_each_batch_of_what_is_open() -> None:
+    async def scene() -> list[int]:
+        asked, closed, all_closed = list[int](), list[Reason](), asyncio.Event()
+        closed += [Reason.EXPIRED] * 4400  # it tells when there are 5,000
+
+        def silent(question: Question) -> Any:  # noqa: ANN401 - whatever an engine answers
+            assert isinstance(question, FindRevocation)
+            asked.append(len(question.keys))
+            raise StateUnavailable("gone")
+
+        live = Live(silent, engine(MemoryStore(), Clock()).policy, clock=Clock(), silent_for=0.2)
+        for number in range(600):
+            live.add(One(number, str(number), live, closed, all_closed))
+        store = MemoryStore()
+        live.start(PolledFeed(store, store.watch()))
+        live.changed("")
+        await asyncio.wait_for(all_closed.wait(), 10)
+        await live.stop()
+        return asked
+
+    asked = asyncio.run(scene())
+    assert asked[0] == asked[1] == 256
+    assert len(asked) <= 12  # some for the first batch, and one for each of the others
+
+
 @final
 class Lost:
     """A feed that is lost, and back when the test says so."""

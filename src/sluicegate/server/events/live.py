@@ -81,6 +81,7 @@ class Live:
         self._ends: Final[Ends[Opened]] = Ends()
         self._expired: Final[deque[Opened]] = deque()
         self._due: dict[str, None] = {}
+        self._silent_until: float | None = None
         self._wake: Final = asyncio.Event()
         self._tasks: Final[list[asyncio.Task[None]]] = []
         self._asking: Final[set[asyncio.Task[None]]] = set()
@@ -241,6 +242,7 @@ class Live:
             await self._wake.wait()
             self._wake.clear()
             due, self._due = list(self._due), {}
+            self._silent_until = None
             for start in range(0, len(due), _ASKED_AT_ONCE):
                 await self._look_at(due[start : start + _ASKED_AT_ONCE])
                 await asyncio.sleep(0)  # a store that answers at once lets nobody else in
@@ -266,15 +268,15 @@ class Live:
                 yield opened, asked, Refuse(reason=Reason.REVOKED, detail=found[1].reason, jti=asked.jti)
 
     async def _hits(self, keys: list[str]) -> Hits | None:
-        """Ask the store, for as long as it takes; None when a gate that fails closed has waited long enough."""
-        loop = asyncio.get_running_loop()
-        ends, pause = loop.time() + self._silent_for, _FIRST_PAUSE
+        """Ask the store, for as long as it takes; None when a gate that fails closed has waited enough in one round."""
+        loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
         while True:
             try:
                 given = self._answer(FindRevocation(tuple(keys)))
                 return cast("Hits", await given if hasattr(given, "__await__") else given)
             except StateUnavailable:
-                if self._policy.state == "refuse" and loop.time() >= ends:
+                self._silent_until = self._silent_until or loop.time() + self._silent_for
+                if self._policy.state == "refuse" and loop.time() >= self._silent_until:
                     return None
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
